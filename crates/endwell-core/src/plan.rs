@@ -1,0 +1,343 @@
+//! Decides what the peer must see when a response stops.
+//!
+//! Reads: an [`Ending`] and the [`Situation`] of the message: protocol, framing, TLS, client, policy.
+//! Gives: a [`WireEnding`], which the wire carries out.
+//! Never: touches a socket, a clock or a task.
+
+use crate::{DegradedDocuments, Ending, Framing, Protocol, Signals};
+
+/// HTTP/2 `INTERNAL_ERROR` (RFC 9113 section 7): 12 of 14 clients notice it; `CANCEL` is a clean end to Node.
+const INTERNAL_ERROR: u64 = 0x2;
+/// HTTP/3 `H3_REQUEST_CANCELLED`: the code RFC 9114 section 4.1.1 asks of a server that gives up part-way.
+const H3_REQUEST_CANCELLED: u64 = 0x10c;
+
+/// All that decides how an ending is put on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Situation {
+    /// The version of HTTP.
+    pub protocol: Protocol,
+    /// How the message marks its end.
+    pub framing: Framing,
+    /// Whether TLS lies below.
+    pub tls: bool,
+    /// Who can put a signal on the wire.
+    pub signals: Signals,
+    /// Whether the client overlooks a missing last chunk.
+    pub open_chunk: bool,
+    /// Whether a browser shows it as a page, and whether a cache may reuse it.
+    pub document: Document,
+    /// The policy for degraded documents.
+    pub degraded_documents: DegradedDocuments,
+}
+
+impl Situation {
+    /// A response of this protocol and framing to an ordinary client of our own listener.
+    pub fn new(protocol: Protocol, framing: Framing) -> Self {
+        Self {
+            protocol,
+            framing,
+            tls: false,
+            signals: Signals::Owned,
+            open_chunk: false,
+            document: Document::No,
+            degraded_documents: DegradedDocuments::WhenPrivate,
+        }
+    }
+
+    /// A chunked HTTP/1.1 response.
+    pub fn http11_chunked() -> Self {
+        Self::new(Protocol::Http11, Framing::Chunked)
+    }
+}
+
+/// Whether a browser shows the response as a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Document {
+    /// No browser, or not as a page.
+    No,
+    /// As a page that no cache may reuse.
+    Private,
+    /// As a page that a cache may reuse.
+    Shared,
+}
+
+impl Document {
+    /// Every case.
+    pub const ALL: [Document; 3] = [Self::No, Self::Private, Self::Shared];
+}
+
+/// What must happen on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WireEnding {
+    /// The mark of a whole message: last chunk, exact octets, END_STREAM, FIN (over TLS after close_notify).
+    EndMark,
+    /// Whole chunks, then the connection closes without a last chunk.
+    MissingLastChunk,
+    /// As that, with a chunk-size line whose octets never come.
+    OpenChunk,
+    /// Fewer octets than promised, then the connection closes.
+    ShortBody,
+    /// The stream is reset with this code; the connection lives on.
+    ResetStream(u64),
+    /// The connection is reset, and over TLS no close_notify is sent.
+    ResetConnection,
+    /// Nothing on this wire can tell it: close-delimited behind a listener that is not ours.
+    Silence,
+    /// Nothing more is sent: the peer has left.
+    Stop,
+}
+
+impl WireEnding {
+    /// What the record calls it (`signal_out`).
+    pub fn signal(self, framing: Framing, tls: bool) -> String {
+        match self {
+            Self::EndMark => match framing {
+                Framing::ContentLength => "exact_length".into(),
+                Framing::Chunked => "last_chunk".into(),
+                Framing::CloseDelimited if tls => "close_notify".into(),
+                Framing::CloseDelimited => "fin".into(),
+                Framing::EndStream => "end_stream".into(),
+                Framing::NoBody => "no_body".into(),
+            },
+            Self::MissingLastChunk => "missing_last_chunk".into(),
+            Self::OpenChunk => "open_chunk".into(),
+            Self::ShortBody => "short_body".into(),
+            Self::ResetStream(code) => format!("reset_stream:0x{code:x}"),
+            Self::ResetConnection => "reset_connection".into(),
+            Self::Silence | Self::Stop => "none".into(),
+        }
+    }
+
+    /// Whether the connection must end with the message.
+    pub fn closes_connection(self) -> bool {
+        match self {
+            Self::EndMark | Self::ResetStream(_) => false,
+            Self::MissingLastChunk
+            | Self::OpenChunk
+            | Self::ShortBody
+            | Self::ResetConnection
+            | Self::Silence
+            | Self::Stop => true,
+        }
+    }
+}
+
+/// Plans the wire ending that a peer cannot take for something else.
+///
+/// A close-delimited message has no mark for "broken", so [`Ending::Failed`] resets the
+/// connection: a plain close would read as complete (RFC 9112 section 8).
+///
+/// # On the wire
+/// The defaults, printed from this very function by [`table`]:
+///
+#[doc = include_str!("plan_table.md")]
+///
+/// # Examples
+/// ```
+/// # use endwell_core::{plan, Ending, Situation, WireEnding};
+/// let chunked = Situation::http11_chunked();
+/// assert_eq!(plan(&Ending::failed("disk"), &chunked), WireEnding::MissingLastChunk);
+/// ```
+pub fn plan(ending: &Ending, situation: &Situation) -> WireEnding {
+    match ending {
+        Ending::Complete => WireEnding::EndMark,
+        Ending::Degraded(_) if ends_clean(situation) => WireEnding::EndMark,
+        Ending::Degraded(_) | Ending::Failed(_) => broken(situation),
+        Ending::Cancelled(_) => WireEnding::Stop,
+    }
+}
+
+/// A browser never runs the deferred scripts of an aborted page, so a degraded page may end
+/// clean where nobody but its reader can be misled.
+fn ends_clean(situation: &Situation) -> bool {
+    match (situation.degraded_documents, situation.document) {
+        (_, Document::No) | (DegradedDocuments::Never, _) => false,
+        (DegradedDocuments::Always, Document::Private | Document::Shared) => true,
+        (DegradedDocuments::WhenPrivate, Document::Private) => true,
+        (DegradedDocuments::WhenPrivate, Document::Shared) => false,
+    }
+}
+
+fn broken(situation: &Situation) -> WireEnding {
+    match situation.framing {
+        Framing::NoBody => WireEnding::EndMark,
+        Framing::ContentLength => WireEnding::ShortBody,
+        Framing::Chunked if situation.open_chunk && situation.signals == Signals::Owned => {
+            WireEnding::OpenChunk
+        }
+        Framing::Chunked => WireEnding::MissingLastChunk,
+        Framing::CloseDelimited => match situation.signals {
+            Signals::Owned => WireEnding::ResetConnection,
+            Signals::FramingOnly => WireEnding::Silence,
+        },
+        Framing::EndStream => WireEnding::ResetStream(match situation.protocol {
+            Protocol::Http3 => H3_REQUEST_CANCELLED,
+            Protocol::Http10 | Protocol::Http11 | Protocol::Http2 => INTERNAL_ERROR,
+        }),
+    }
+}
+
+/// The table of [`plan`]'s defaults, in Markdown.
+///
+/// The documentation of [`plan`] and the README show this text; a test compares them.
+pub fn table() -> String {
+    let columns = [
+        ("HTTP/1.1 chunked", Protocol::Http11, Framing::Chunked),
+        (
+            "HTTP/1 Content-Length",
+            Protocol::Http11,
+            Framing::ContentLength,
+        ),
+        (
+            "HTTP/1.0 close-delimited",
+            Protocol::Http10,
+            Framing::CloseDelimited,
+        ),
+        ("HTTP/2", Protocol::Http2, Framing::EndStream),
+    ];
+    let rows = [
+        Ending::Complete,
+        Ending::failed(""),
+        Ending::degraded(""),
+        Ending::Cancelled("".into()),
+    ];
+    let mut text = String::from("| ending |");
+    for (title, _, _) in columns {
+        text += &format!(" {title} |");
+    }
+    text += "\n|---|---|---|---|---|\n";
+    for ending in rows {
+        text += &format!("| {} |", ending.as_str());
+        for (_, protocol, framing) in columns {
+            let wire = plan(&ending, &Situation::new(protocol, framing));
+            text += &format!(" {} |", in_words(wire, framing));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn in_words(wire: WireEnding, framing: Framing) -> String {
+    match wire {
+        WireEnding::EndMark => match framing {
+            Framing::ContentLength => "the exact octets".into(),
+            Framing::Chunked => "last chunk".into(),
+            Framing::CloseDelimited => "FIN, over TLS after close_notify".into(),
+            Framing::EndStream => "END_STREAM".into(),
+            Framing::NoBody => "nothing".into(),
+        },
+        WireEnding::MissingLastChunk => "every octet, **no last chunk**, FIN".into(),
+        WireEnding::OpenChunk => "every octet, **an open chunk**, FIN".into(),
+        WireEnding::ShortBody => "every octet but the last promised one, FIN".into(),
+        WireEnding::ResetStream(code) => format!("every octet, then **RST_STREAM({code:#x})**"),
+        WireEnding::ResetConnection => {
+            "every octet, then **TCP RST**, over TLS no close_notify".into()
+        }
+        WireEnding::Silence => "cannot be told".into(),
+        WireEnding::Stop => "stop and release".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Cause;
+
+    fn endings() -> [Ending; 4] {
+        let cause = Cause::producer("test");
+        [
+            Ending::Complete,
+            Ending::Degraded(cause.clone()),
+            Ending::Failed(cause.clone()),
+            Ending::Cancelled(cause),
+        ]
+    }
+
+    /// Every situation that can exist.
+    fn situations() -> Vec<Situation> {
+        let mut all = Vec::new();
+        for protocol in Protocol::ALL {
+            for framing in Framing::ALL.into_iter().filter(|f| f.exists_in(protocol)) {
+                for bits in 0..8 {
+                    for document in Document::ALL {
+                        for degraded_documents in DegradedDocuments::ALL {
+                            all.push(Situation {
+                                protocol,
+                                framing,
+                                tls: bits & 1 != 0,
+                                signals: if bits & 2 != 0 {
+                                    Signals::Owned
+                                } else {
+                                    Signals::FramingOnly
+                                },
+                                open_chunk: bits & 4 != 0,
+                                document,
+                                degraded_documents,
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// The expected value of every point, written as rules that do not call `plan`.
+    fn expected(ending: &str, s: &Situation) -> &'static str {
+        if ending == "cancelled" {
+            return "Stop";
+        }
+        if ending == "complete" || s.framing == Framing::NoBody {
+            return "EndMark";
+        }
+        let clean = match s.degraded_documents {
+            DegradedDocuments::Always => s.document != Document::No,
+            DegradedDocuments::WhenPrivate => s.document == Document::Private,
+            DegradedDocuments::Never => false,
+        };
+        if ending == "degraded" && clean {
+            return "EndMark";
+        }
+        match (s.protocol, s.framing) {
+            (Protocol::Http2, _) => "ResetStream(2)",
+            (Protocol::Http3, _) => "ResetStream(268)",
+            (_, Framing::ContentLength) => "ShortBody",
+            (_, Framing::CloseDelimited) if s.signals == Signals::Owned => "ResetConnection",
+            (_, Framing::CloseDelimited) => "Silence",
+            _ if s.open_chunk && s.signals == Signals::Owned => "OpenChunk",
+            _ => "MissingLastChunk",
+        }
+    }
+
+    #[test]
+    fn every_point_of_the_domain_is_as_expected() {
+        let situations = situations();
+        // 3 + 4 + 2 + 2 pairs of protocol and framing, 3 bits, 3 kinds of document, 3 policies.
+        assert_eq!(situations.len(), 11 * 8 * 3 * 3);
+        for situation in &situations {
+            for ending in endings() {
+                let wire = plan(&ending, situation);
+                assert_eq!(
+                    format!("{wire:?}"),
+                    expected(ending.as_str(), situation),
+                    "{ending:?} in {situation:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_failure_with_a_body_ever_gets_an_end_mark() {
+        for situation in situations() {
+            if situation.framing != Framing::NoBody {
+                let wire = plan(&Ending::failed("x"), &situation);
+                assert_ne!(wire, WireEnding::EndMark, "{situation:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn documentation_shows_this_table() {
+        assert_eq!(include_str!("plan_table.md"), table());
+    }
+}

@@ -1,0 +1,368 @@
+//! A response body with an ending.
+//!
+//! Reads: a producer's slot, or a foreign stream, reader or body. Gives: an
+//! [`http_body::Body`] of `Bytes` that ends with `None` only for a complete ending, and with a
+//! [`Broken`] that carries the [`Ending`] otherwise.
+
+mod reader;
+mod stream;
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use endwell_core::{Cause, Ending, Kind, SaidBy};
+use futures_core::Stream;
+use http::{HeaderMap, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use crate::producer::{Abort, BoxError, Finished, Producer, Slot, cause_of};
+
+/// Streams a body from a closure that must say how it ended.
+///
+/// The closure's future is polled inside the body: it runs when the client is ready for more
+/// and stops at its last `await` when the client leaves. `?` on any error aborts the response.
+///
+/// # On the wire
+/// Every octet handed over before the failure arrives first; then
+/// [`plan`](endwell_core::plan) decides: no last chunk on HTTP/1.1, a short body under a
+/// Content-Length, a reset connection on HTTP/1.0, `RST_STREAM(INTERNAL_ERROR)` on HTTP/2.
+///
+/// # Examples
+/// ```
+/// # async fn rows() -> Result<Vec<String>, std::io::Error> { Ok(vec![]) }
+/// let body = endwell::stream(|mut producer| async move {
+///     for row in rows().await? {
+///         producer.send(row).await?;
+///     }
+///     Ok(producer.finish())
+/// });
+/// ```
+pub fn stream<F, Fut>(producer: F) -> Body
+where
+    F: FnOnce(Producer) -> Fut,
+    Fut: Future<Output = Result<Finished, Abort>> + Send + 'static,
+{
+    let (handle, slot) = Producer::new();
+    let work = Box::pin(producer(handle));
+    Body::new(
+        Source::Closure {
+            slot,
+            work: Some(work),
+        },
+        SaidBy::Producer,
+    )
+}
+
+/// A body and the producer that fills it from another task.
+///
+/// Dropping the producer ends the response as failed.
+pub fn channel() -> (Producer, Body) {
+    let (producer, slot) = Producer::new();
+    (
+        producer,
+        Body::new(Source::Channel { slot }, SaidBy::Producer),
+    )
+}
+
+type Work = Pin<Box<dyn Future<Output = Result<Finished, Abort>> + Send>>;
+
+/// A response body whose end is said, never implied.
+///
+/// With a producer behind it ([`stream`], [`channel`]) only an explicit call ends it as complete.
+/// A foreign stream, reader or body that stops is taken as complete (`said_by = source`).
+pub struct Body {
+    source: Source,
+    said_by: SaidBy,
+    promised: Option<u64>,
+    /// The error waits one round, so that an encoder outside flushes what it holds.
+    breaking: Option<Broken>,
+    ended: bool,
+}
+
+enum Source {
+    Closure { slot: Arc<Slot>, work: Option<Work> },
+    Channel { slot: Arc<Slot> },
+    Foreign(Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>),
+    Full(Option<Bytes>),
+}
+
+impl Body {
+    fn new(source: Source, said_by: SaidBy) -> Self {
+        Self {
+            source,
+            said_by,
+            promised: None,
+            breaking: None,
+            ended: false,
+        }
+    }
+
+    /// A body that is already whole.
+    pub fn full(octets: impl Into<Bytes>) -> Self {
+        let octets = octets.into();
+        let mut body = Self::new(Source::Full(None), SaidBy::Producer);
+        body.promised = Some(octets.len() as u64);
+        body.ended = octets.is_empty();
+        body.source = Source::Full(Some(octets).filter(|octets| !octets.is_empty()));
+        body
+    }
+
+    /// The octets of a stream; its end is taken as complete, its first error as failed.
+    pub fn from_stream<S, O, E>(octets: S) -> Self
+    where
+        S: Stream<Item = Result<O, E>> + Send + 'static,
+        O: Into<Bytes>,
+        E: Into<BoxError>,
+    {
+        Self::foreign(Box::pin(stream::StreamBody::new(octets)))
+    }
+
+    /// The octets of a reader; its end of file is taken as complete, its first error as failed.
+    ///
+    /// Frames start at 32 KiB and grow to 256 KiB.
+    pub fn from_reader<R>(reader: R) -> Self
+    where
+        R: tokio::io::AsyncRead + Send + 'static,
+    {
+        Self::foreign(Box::pin(reader::ReaderBody::new(reader)))
+    }
+
+    /// The frames of another body; its end is taken as complete, its first error as failed.
+    pub fn from_body<B>(body: B) -> Self
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self::foreign(Box::pin(stream::MapError::new(body)))
+    }
+
+    fn foreign(body: Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>) -> Self {
+        let promised = body.size_hint().exact();
+        let mut this = Self::new(Source::Foreign(body), SaidBy::Source);
+        this.promised = promised;
+        this
+    }
+
+    /// Promises a length in octets: it becomes `Content-Length`.
+    ///
+    /// The last octet then waits until the ending is known; a body that ends shorter or
+    /// longer has failed.
+    #[must_use]
+    pub fn promise(mut self, octets: u64) -> Self {
+        self.promised = Some(octets);
+        self
+    }
+
+    /// Who says the ending of this body.
+    pub fn said_by(&self) -> SaidBy {
+        self.said_by
+    }
+
+    /// Makes a response that remembers who says its ending.
+    pub fn into_response(self) -> Response<Self> {
+        let said_by = self.said_by;
+        let mut response = Response::new(self);
+        response.extensions_mut().insert(Marker(said_by));
+        response
+    }
+
+    fn end(
+        &mut self,
+        ending: Ending,
+        trailers: Option<HeaderMap>,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match ending {
+            Ending::Complete => {
+                self.ended = true;
+                Poll::Ready(trailers.map(|fields| Ok(Frame::trailers(fields))))
+            }
+            ending @ (Ending::Degraded(_) | Ending::Failed(_) | Ending::Cancelled(_)) => {
+                self.breaking = Some(Broken(ending));
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// Travels in a response's extensions from [`Body::into_response`] to the layer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Marker(pub(crate) SaidBy);
+
+/// Polls the closure's work until it has a frame (`Some`) or has returned (`None`).
+///
+/// While the work runs only frames are taken: a producer may say its ending before the
+/// closure, which may still fail, has returned.
+fn poll_closure(
+    slot: &Arc<Slot>,
+    work: &mut Option<Work>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Bytes>> {
+    if let Poll::Ready(frame) = slot.poll_frame(cx) {
+        return Poll::Ready(Some(frame));
+    }
+    if let Some(running) = work {
+        let returned = running.as_mut().poll(cx);
+        if let Poll::Ready(returned) = returned {
+            *work = None;
+            match returned {
+                Ok(finished) if finished.is_of(slot) => {}
+                Ok(_) => slot.overrule(Cause::new(
+                    Kind::ProducerDropped,
+                    "the closure returned the end of another response",
+                )),
+                Err(abort) => slot.overrule(abort.into_cause()),
+            }
+        }
+        if let Poll::Ready(frame) = slot.poll_frame(cx) {
+            return Poll::Ready(Some(frame));
+        }
+    }
+    if work.is_some() {
+        return Poll::Pending;
+    }
+    Poll::Ready(None)
+}
+
+/// Polls a slot that another task fills until it has a frame (`Some`) or an ending (`None`).
+fn poll_channel(slot: &Slot, cx: &Context<'_>) -> Poll<Option<Bytes>> {
+    match slot.poll_frame(cx) {
+        Poll::Ready(frame) => Poll::Ready(Some(frame)),
+        Poll::Pending if slot.has_said() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = self.get_mut();
+        if let Some(broken) = this.breaking.take() {
+            this.ended = true;
+            return Poll::Ready(Some(Err(broken)));
+        }
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        let slot = match &mut this.source {
+            Source::Closure { slot, work } => match poll_closure(slot, work, cx) {
+                Poll::Ready(Some(octets)) => return Poll::Ready(Some(Ok(Frame::data(octets)))),
+                Poll::Ready(None) => slot,
+                Poll::Pending => return Poll::Pending,
+            },
+            Source::Channel { slot } => match poll_channel(slot, cx) {
+                Poll::Ready(Some(octets)) => return Poll::Ready(Some(Ok(Frame::data(octets)))),
+                Poll::Ready(None) => slot,
+                Poll::Pending => return Poll::Pending,
+            },
+            Source::Foreign(body) => {
+                return match std::task::ready!(body.as_mut().poll_frame(cx)) {
+                    Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
+                    Some(Err(error)) => this.end(Ending::Failed(cause_of(&*error)), None, cx),
+                    None => this.end(Ending::Complete, None, cx),
+                };
+            }
+            Source::Full(octets) => {
+                this.ended = true;
+                return Poll::Ready(octets.take().map(|octets| Ok(Frame::data(octets))));
+            }
+        };
+        match slot.take_said() {
+            Some((ending, trailers)) => this.end(ending, trailers, cx),
+            None => {
+                let message = "the closure returned before its producer said how it ended";
+                let cause = Cause::new(Kind::ProducerDropped, message);
+                this.end(Ending::Failed(cause), None, cx)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Foreign(body) => {
+                self.breaking.is_none() && (self.ended || body.is_end_stream())
+            }
+            Source::Closure { .. } | Source::Channel { .. } | Source::Full(_) => self.ended,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.promised
+            .map_or_else(SizeHint::new, SizeHint::with_exact)
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        match &self.source {
+            Source::Closure { slot, .. } | Source::Channel { slot } => slot.abandon(),
+            Source::Foreign(_) | Source::Full(_) => {}
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body")
+            .field("said_by", &self.said_by)
+            .field("promised", &self.promised)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The error that a broken body ends with: it carries the [`Ending`].
+#[derive(Debug, Clone)]
+pub struct Broken(pub(crate) Ending);
+
+impl Broken {
+    /// How the body ended.
+    pub fn ending(&self) -> &Ending {
+        &self.0
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.cause() {
+            Some(cause) => write!(f, "response {}: {cause}", self.0.as_str()),
+            None => f.write_str("response complete"),
+        }
+    }
+}
+
+impl StdError for Broken {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.cause().map(|cause| cause as _)
+    }
+}
+
+/// The ending inside a foreign body's error, however deep.
+pub(crate) fn ending_of(error: &(dyn StdError + 'static)) -> Ending {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(broken) = error.downcast_ref::<Broken>() {
+            return broken.0.clone();
+        }
+        next = error.source();
+    }
+    Ending::Failed(cause_of(error))
+}
+
+#[cfg(feature = "axum")]
+impl axum::response::IntoResponse for Body {
+    fn into_response(self) -> axum::response::Response {
+        Body::into_response(self).map(axum::body::Body::new)
+    }
+}

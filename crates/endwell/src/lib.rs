@@ -1,0 +1,63 @@
+//! HTTP responses that end well, or say so.
+//!
+//! A streamed response commits its `200 OK` before anyone knows how it will end. This crate
+//! makes the ending a value: a [`Producer`] says it, the wire tells it so that no peer can
+//! mistake it, with every octet produced before the failure delivered first.
+//!
+//! ```no_run
+//! # async fn main() -> std::io::Result<()> {
+//! use axum::{Router, routing::get};
+//!
+//! let app = Router::new().route("/", get(|| async {
+//!     endwell::stream(|mut producer| async move {
+//!         producer.send("one row\n").await?;
+//!         Ok(producer.finish())
+//!     })
+//! }));
+//! let tcp = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! endwell::serve(endwell::listen(tcp), app).await
+//! # }
+//! ```
+//!
+//! # On the wire
+//!
+#![doc = include_str!("../../endwell-core/src/plan_table.md")]
+//!
+//! Modules stand in the order in which the data flows; each uses only those above it.
+#![deny(unsafe_code)]
+
+mod observe;
+
+mod producer;
+
+mod body;
+
+mod wire;
+
+mod layer;
+
+#[cfg(feature = "listen")]
+mod listen;
+
+#[cfg(feature = "listen")]
+mod serve;
+
+#[cfg(feature = "axum")]
+mod app;
+
+pub use body::{Body, Broken, channel, stream};
+pub use endwell_core as core;
+pub use endwell_core::{Cause, Ending, Kind, Party, Policy, Record, Retry, SaidBy, Severity};
+pub use layer::{Answer, Endings, Layer};
+pub use observe::{Format, Log, Observer};
+pub use producer::{Abort, BoxError, ClientGone, Finished, Producer};
+pub use wire::body::{Signal, WireBody};
+
+#[cfg(feature = "axum")]
+pub use app::{App, BoxedAnswer, ConnectionApp, app};
+#[cfg(feature = "listen")]
+pub use listen::{Listener, listen};
+#[cfg(feature = "listen")]
+pub use serve::{Serve, Shutdown, serve};
+#[cfg(feature = "listen")]
+pub use wire::{close::settled, io::WireIo};

@@ -1,0 +1,652 @@
+//! The outermost body: the one that the HTTP implementation polls.
+//!
+//! Reads: frames and the ending of the application's body. Gives: the same frames, less the
+//! octet that would fulfil a promise before its end is proven; and an error only when
+//! everything before it has reached the peer. What the end must look like, [`plan`] decides.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use endwell_core::{
+    Cause, Client, Ending, Framing, Kind, Policy, Protocol, SaidBy, Situation, Tally, WireEnding,
+    plan,
+};
+use http::HeaderMap;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::Sleep;
+
+use super::conn::{Conn, Message};
+use super::exchange::{Chunk, Exchange};
+use super::http1::{self, Flushed};
+use super::http2::{Delivery, LARGEST_CHUNK};
+use super::socket::Departure;
+use crate::body::ending_of;
+use crate::producer::BoxError;
+
+/// The body of a response on its way to the wire. Made by [`serve`](crate::serve),
+/// [`app`](crate::app) and [`Layer`](crate::Layer).
+pub struct WireBody<B> {
+    inner: Option<Pin<Box<B>>>,
+    exchange: Arc<Exchange>,
+    policy: Arc<Policy>,
+    client: Client,
+    pub(crate) situation: Situation,
+    said_by: SaidBy,
+    te_trailers: bool,
+    /// What was polled while the head was held.
+    early: Early,
+    /// Octets of a frame too large for one chunk.
+    rest: Bytes,
+    /// The frame that would fulfil the promise, until the end is known.
+    held: Option<Bytes>,
+    tally: Tally,
+    flushed: Option<Flushed>,
+    idle: Option<Pin<Box<Sleep>>>,
+    step: Step,
+}
+
+/// What came before the head was let go.
+#[derive(Default)]
+struct Early {
+    octets: Option<Bytes>,
+    next: Option<Next>,
+}
+
+/// What the application's body gave.
+enum Next {
+    Octets(Bytes),
+    Trailers(HeaderMap),
+    End(Ending, SaidBy),
+}
+
+/// What is known when the head may go.
+pub(crate) enum First {
+    /// Octets, or the producer's wish: stream.
+    Go,
+    /// The body has ended as complete before it gave more than what was held.
+    Whole,
+    /// The body has ended otherwise.
+    Broken(Ending, SaidBy),
+}
+
+enum Step {
+    Streaming,
+    /// Everything produced is to be delivered, then the body breaks.
+    Breaking(WireEnding, Option<Delivery>),
+    /// The body is over: nothing more comes.
+    Over,
+}
+
+/// Why a body breaks: what hyper gets, and h2 asks for its reason.
+#[derive(Debug)]
+pub struct Signal {
+    #[cfg(feature = "listen")]
+    reason: Option<h2::Error>,
+    ending: &'static str,
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the response ended as {}", self.ending)
+    }
+}
+
+impl StdError for Signal {
+    /// Only our own reset code: a reason from below must never choose the one on the wire.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        #[cfg(feature = "listen")]
+        return self.reason.as_ref().map(|reason| reason as _);
+        #[cfg(not(feature = "listen"))]
+        return None;
+    }
+}
+
+impl Signal {
+    fn new(wire: WireEnding, ending: &'static str) -> Self {
+        #[cfg(feature = "listen")]
+        let reason = match wire {
+            WireEnding::ResetStream(code) => u32::try_from(code)
+                .ok()
+                .map(|code| h2::Error::from(h2::Reason::from(code))),
+            _ => None,
+        };
+        #[cfg(not(feature = "listen"))]
+        let _ = wire;
+        Self {
+            #[cfg(feature = "listen")]
+            reason,
+            ending,
+        }
+    }
+}
+
+/// What the layer knows of a response when its body is made.
+pub(crate) struct Parts {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) client: Client,
+    pub(crate) situation: Situation,
+    pub(crate) said_by: SaidBy,
+    pub(crate) te_trailers: bool,
+    pub(crate) promised: Option<u64>,
+}
+
+impl<B> WireBody<B>
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    pub(crate) fn new(inner: Option<B>, exchange: Arc<Exchange>, parts: Parts) -> Self {
+        Self {
+            inner: inner.map(Box::pin),
+            exchange,
+            policy: parts.policy,
+            client: parts.client,
+            situation: parts.situation,
+            said_by: parts.said_by,
+            te_trailers: parts.te_trailers,
+            early: Early::default(),
+            rest: Bytes::new(),
+            held: None,
+            tally: Tally {
+                promised: parts.promised,
+                ..Tally::default()
+            },
+            flushed: None,
+            idle: None,
+            step: Step::Streaming,
+        }
+    }
+
+    pub(crate) fn exchange(&self) -> &Arc<Exchange> {
+        &self.exchange
+    }
+
+    pub(crate) fn promised(&self) -> Option<u64> {
+        self.tally.promised
+    }
+
+    /// Promises the length that became known while the head was held.
+    pub(crate) fn promise(&mut self, octets: u64) {
+        self.tally.promised = Some(octets);
+    }
+
+    /// Sends these octets in place of the application's body.
+    pub(crate) fn substitute(&mut self, octets: Bytes) {
+        self.abandon();
+        self.early.octets = Some(octets);
+    }
+
+    /// Sends nothing: the peer has left.
+    pub(crate) fn stop(&mut self) {
+        self.abandon();
+        self.step = Step::Breaking(WireEnding::Stop, None);
+    }
+
+    /// The head is about to go: from here on the body is what hyper polls.
+    pub(crate) fn begin(&mut self, framing: Framing) {
+        self.situation.framing = framing;
+        self.flushed = self.conn().map(|conn| Flushed::now(conn));
+        if self.situation.framing == Framing::CloseDelimited
+            && let Some(conn) = self.conn()
+        {
+            conn.begin_close_delimited();
+        }
+        if self.is_end_stream() {
+            // hyper never polls the body of a HEAD, 204 or 304, nor one that is empty.
+            self.complete(self.said_by);
+        }
+    }
+
+    fn conn(&self) -> Option<&Arc<Conn>> {
+        self.exchange.conn.as_ref()
+    }
+
+    fn is_http2(&self) -> bool {
+        self.situation.protocol.is_multiplexed()
+    }
+
+    /// Polls until it is known whether the head may go; holds up to `hold` octets meanwhile.
+    pub(crate) fn poll_first(&mut self, hold: usize, cx: &mut Context<'_>) -> Poll<First> {
+        loop {
+            match ready!(self.poll_inner(cx)) {
+                Next::Octets(octets) if octets.is_empty() => return Poll::Ready(First::Go),
+                Next::Octets(octets) => {
+                    let held = self.early.octets.take();
+                    let octets = held.map_or(octets.clone(), |held| [held, octets].concat().into());
+                    let enough = octets.len() >= hold;
+                    self.early.octets = Some(octets);
+                    if enough || self.source_is_over() {
+                        return Poll::Ready(self.first_is_enough());
+                    }
+                }
+                next @ Next::Trailers(_) => {
+                    self.early.next = Some(next);
+                    return Poll::Ready(First::Go);
+                }
+                Next::End(Ending::Complete, said_by) => {
+                    self.early.next = Some(Next::End(Ending::Complete, said_by));
+                    return Poll::Ready(First::Whole);
+                }
+                Next::End(ending, said_by) => return Poll::Ready(First::Broken(ending, said_by)),
+            }
+        }
+    }
+
+    fn first_is_enough(&self) -> First {
+        if self.source_is_over() {
+            First::Whole
+        } else {
+            First::Go
+        }
+    }
+
+    /// How many octets are held.
+    pub(crate) fn held_octets(&self) -> usize {
+        self.early.octets.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// Gives up the application's body: another response takes its place.
+    pub(crate) fn abandon(&mut self) {
+        self.inner = None;
+        self.early = Early::default();
+    }
+
+    fn source_is_over(&self) -> bool {
+        self.early.next.is_none()
+            && self
+                .inner
+                .as_ref()
+                .is_none_or(|inner| inner.is_end_stream())
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if let Some(octets) = self.early.octets.take() {
+            return Poll::Ready(Next::Octets(octets));
+        }
+        if let Some(next) = self.early.next.take() {
+            return Poll::Ready(next);
+        }
+        self.poll_inner(cx)
+    }
+
+    /// The next thing of the application's body; a panic in it is an ending like any other.
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        let Some(inner) = &mut self.inner else {
+            return Poll::Ready(Next::End(Ending::Complete, self.said_by));
+        };
+        let polled = catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll_frame(cx)));
+        let frame = match polled {
+            Ok(frame) => ready!(frame),
+            Err(panic) => {
+                let ending = Ending::Failed(panicked(&*panic));
+                return Poll::Ready(Next::End(ending, SaidBy::Server));
+            }
+        };
+        Poll::Ready(match frame {
+            None => Next::End(Ending::Complete, self.said_by),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(octets) => Next::Octets(octets),
+                Err(frame) => match frame.into_trailers() {
+                    Ok(fields) => Next::Trailers(fields),
+                    Err(_) => Next::Octets(Bytes::new()),
+                },
+            },
+            Some(Err(error)) => {
+                let ending = ending_of(&*error.into());
+                Next::End(ending, self.said_by)
+            }
+        })
+    }
+
+    /// Counts octets of the application and decides how many may go before the end is proven.
+    fn take(&mut self, octets: Bytes) -> Option<Bytes> {
+        if octets.is_empty() {
+            return None;
+        }
+        let proven = self.source_is_over();
+        let before = self.tally;
+        self.tally.produced += octets.len() as u64;
+        let Some(promised) = self.tally.promised else {
+            if proven {
+                self.complete(self.said_by);
+            }
+            return Some(octets);
+        };
+        if self.held.is_some() || self.tally.produced > promised {
+            let message = format!("more octets than the {promised} promised");
+            let end = before.unproven(octets.len());
+            self.end(
+                Ending::Failed(Cause::new(Kind::LengthExceeded, message)),
+                SaidBy::Server,
+            );
+            return Some(octets.slice(..end)).filter(|octets| !octets.is_empty());
+        }
+        if self.tally.produced < promised {
+            return Some(octets);
+        }
+        if proven {
+            self.complete(self.said_by);
+            return Some(octets);
+        }
+        self.held = Some(octets);
+        None
+    }
+
+    fn complete(&mut self, said_by: SaidBy) {
+        self.exchange.say(Ending::Complete, said_by);
+        self.exchange.plan(WireEnding::EndMark);
+        if self.situation.framing == Framing::CloseDelimited
+            && let Some(conn) = self.conn()
+        {
+            conn.close_delimited_whole();
+        }
+        self.inner = None;
+        self.step = Step::Over;
+    }
+
+    /// The body has ended: what of the held frame may go, and what comes then.
+    fn end(&mut self, ending: Ending, said_by: SaidBy) {
+        let ending = match (ending, self.tally.promised) {
+            (Ending::Complete, Some(promised)) if self.tally.produced < promised => {
+                let produced = self.tally.produced;
+                let message = format!("the body ended at octet {produced} of {promised} promised");
+                Ending::Failed(Cause::new(Kind::LengthShort, message))
+            }
+            (ending, _) => ending,
+        };
+        let held = self.held.take();
+        let wire = plan(&ending, &self.situation);
+        self.exchange.plan(wire);
+        if wire == WireEnding::EndMark {
+            self.rest = held.unwrap_or_default();
+            if ending.is_complete() {
+                self.complete(said_by);
+            } else {
+                self.exchange.say(ending, said_by);
+                self.inner = None;
+                self.step = Step::Over;
+                if let Some(conn) = self.conn() {
+                    conn.close_delimited_whole();
+                }
+            }
+            return;
+        }
+        self.exchange.say(ending, said_by);
+        self.inner = None;
+        if let Some(mut held) = held {
+            held.truncate(held.len() - 1);
+            self.rest = held;
+        }
+        self.step = Step::Breaking(wire, None);
+    }
+
+    /// Hands octets to the HTTP implementation.
+    fn hand_over(&mut self, mut octets: Bytes) -> Frame<Bytes> {
+        if self.is_http2() {
+            if octets.len() > LARGEST_CHUNK {
+                self.rest = octets.split_off(LARGEST_CHUNK);
+            }
+            if self.conn().is_some() {
+                octets = Chunk::owned(octets, &self.exchange);
+            }
+        } else if let (Some(flushed), Some(conn)) = (&mut self.flushed, &self.exchange.conn) {
+            flushed.at_yield(conn, self.tally.sent);
+        }
+        self.tally.sent += octets.len() as u64;
+        Frame::data(octets)
+    }
+
+    /// Whether the server, the peer or the clock ends the body while it waits.
+    fn poll_interruption(&mut self, cx: &mut Context<'_>) -> Poll<(Ending, SaidBy)> {
+        self.exchange.register(cx);
+        if let Some(conn) = self.conn() {
+            if let Some(cause) = conn.killed().or(conn.ordered()) {
+                return Poll::Ready((Ending::Failed(cause.clone()), SaidBy::Server));
+            }
+            if !self.is_http2()
+                && let Poll::Ready(departure) = conn.poll_departure(cx)
+            {
+                return Poll::Ready((gone(&self.exchange, departure), SaidBy::Server));
+            }
+        }
+        let Some(deadline) = self.policy.idle_deadline else {
+            return Poll::Pending;
+        };
+        let idle = self
+            .idle
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(deadline)));
+        ready!(idle.as_mut().poll(cx));
+        let message = format!("the producer gave nothing for {} ms", deadline.as_millis());
+        Poll::Ready((
+            Ending::Failed(Cause::new(Kind::ProducerIdle, message)),
+            SaidBy::Server,
+        ))
+    }
+
+    /// Waits until everything yielded is delivered, then breaks.
+    fn poll_break(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Signal>>> {
+        let Step::Breaking(wire, delivery) = &mut self.step else {
+            return Poll::Ready(None);
+        };
+        let wire = *wire;
+        let Some(conn) = &self.exchange.conn else {
+            if delivery.is_none() {
+                // Without a connection of ours: one round, in which hyper flushes HTTP/1.
+                *delivery = Some(Delivery::new());
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            self.exchange.signalled();
+            return Poll::Ready(Some(Err(self.signal(wire))));
+        };
+        if wire == WireEnding::Stop {
+            return Poll::Ready(Some(Err(self.signal(wire))));
+        }
+        if self.situation.protocol.is_multiplexed() {
+            if self.exchange.chunks.handed() == 0 {
+                // A reset throws an unsent head away: an empty owned chunk tells when it left.
+                let empty = Chunk::owned(Bytes::new(), &self.exchange);
+                return Poll::Ready(Some(Ok(Frame::data(empty))));
+            }
+            let delivery = delivery.get_or_insert_with(Delivery::new);
+            let delivered =
+                ready!(delivery.poll(conn, &self.exchange, &self.policy, self.client, cx));
+            if delivered.is_ok() {
+                self.exchange.signalled();
+            }
+        } else if let Some(flushed) = &self.flushed
+            && ready!(flushed.poll(conn, cx)).is_ok()
+        {
+            http1::close(conn, wire, &self.exchange);
+        }
+        Poll::Ready(Some(Err(self.signal(wire))))
+    }
+
+    fn signal(&self, wire: WireEnding) -> Signal {
+        Signal::new(wire, "broken")
+    }
+}
+
+/// What the record says of a peer that left.
+pub(crate) fn gone(exchange: &Exchange, departure: Departure) -> Ending {
+    let (signal, message) = match departure {
+        Departure::Fin => ("fin", "the client closed the connection"),
+        Departure::Rst => ("rst", "the client reset the connection"),
+    };
+    exchange.peer_did(signal);
+    Ending::Cancelled(Cause::new(Kind::ClientGone, message))
+}
+
+/// The cause of a panic, with its message if it had one.
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Cause {
+    let message = panic
+        .downcast_ref::<&'static str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "panicked".to_owned());
+    Cause::new(Kind::ProducerPanicked, message)
+}
+
+impl<B> HttpBody for WireBody<B>
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = Signal;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Signal>>> {
+        let this = self.get_mut();
+        loop {
+            if !this.rest.is_empty() {
+                let octets = std::mem::take(&mut this.rest);
+                return Poll::Ready(Some(Ok(this.hand_over(octets))));
+            }
+            match this.step {
+                Step::Streaming => {}
+                Step::Breaking(..) => return this.poll_break(cx),
+                Step::Over => return Poll::Ready(None),
+            }
+            if let Some(cause) = this.conn().and_then(|conn| conn.ordered()).cloned() {
+                this.end(Ending::Failed(cause), SaidBy::Server);
+                continue;
+            }
+            match this.poll_next(cx) {
+                Poll::Ready(Next::Octets(octets)) => {
+                    this.idle = None;
+                    if let Some(octets) = this.take(octets) {
+                        return Poll::Ready(Some(Ok(this.hand_over(octets))));
+                    }
+                }
+                Poll::Ready(Next::Trailers(fields)) => {
+                    if let Some(frame) = this.trailers(fields) {
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                }
+                Poll::Ready(Next::End(ending, said_by)) => this.end(ending, said_by),
+                Poll::Pending => {
+                    let (ending, said_by) = ready!(this.poll_interruption(cx));
+                    this.end(ending, said_by);
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        if !self.rest.is_empty() || self.early.octets.is_some() || self.held.is_some() {
+            return false;
+        }
+        match self.step {
+            Step::Over => true,
+            Step::Breaking(..) => false,
+            Step::Streaming => {
+                self.situation.framing == Framing::NoBody
+                    || (self.source_is_over() && self.tally.promised.unwrap_or(0) == 0)
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.tally.promised {
+            Some(promised) => SizeHint::with_exact(promised.saturating_sub(self.tally.sent)),
+            None => SizeHint::new(),
+        }
+    }
+}
+
+impl<B> WireBody<B>
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    /// Trailers say "complete" by their position, so the promise must be kept first.
+    fn trailers(&mut self, fields: HeaderMap) -> Option<Frame<Bytes>> {
+        let short = self
+            .tally
+            .promised
+            .is_some_and(|promised| self.tally.produced < promised);
+        if short {
+            self.end(Ending::Complete, self.said_by);
+            return None;
+        }
+        if self.held.is_some() {
+            self.early.next = Some(Next::Trailers(fields));
+            self.rest = self.held.take().unwrap_or_default();
+            return None;
+        }
+        let grpc = fields
+            .get("grpc-status")
+            .is_some_and(|status| status.as_bytes() != b"0");
+        if grpc {
+            let message = format!("grpc-status {:?}", fields["grpc-status"]);
+            let cause = Cause::new(Kind::GrpcStatus, message);
+            self.exchange.say(Ending::Failed(cause), self.said_by);
+        }
+        self.complete(self.said_by);
+        let sendable = match self.situation.protocol {
+            Protocol::Http2 | Protocol::Http3 => true,
+            Protocol::Http11 => self.te_trailers && self.situation.framing == Framing::Chunked,
+            Protocol::Http10 => false,
+        };
+        if !sendable {
+            return None;
+        }
+        let names = fields.keys().map(|name| name.to_string()).collect();
+        self.exchange.trailers(names);
+        Some(Frame::trailers(fields))
+    }
+}
+
+impl<B> WireBody<B> {
+    /// Counts what was sent and leaves the record to whoever lets go last.
+    fn account(&mut self) {
+        let over = matches!(self.step, Step::Over);
+        let Some(conn) = &self.exchange.conn else {
+            self.exchange.count(self.tally.produced, self.tally.sent);
+            if over {
+                self.exchange.signalled();
+            }
+            return;
+        };
+        let sent = match (&self.flushed, self.situation.protocol.is_multiplexed()) {
+            (Some(flushed), false) => flushed.sent(conn, self.tally.sent),
+            _ => self.tally.sent,
+        };
+        self.exchange.count(self.tally.produced, sent);
+        if !over {
+            return;
+        }
+        if self.situation.protocol.is_multiplexed() {
+            self.exchange.signalled();
+        } else if conn.departed().is_some() {
+            self.exchange.undelivered();
+        } else {
+            let exchange: Arc<Exchange> = Arc::clone(&self.exchange);
+            conn.settle_at_flush(exchange);
+        }
+    }
+}
+
+impl<B> Drop for WireBody<B> {
+    fn drop(&mut self) {
+        self.account();
+    }
+}
+
+impl<B> fmt::Debug for WireBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WireBody")
+            .field("situation", &self.situation)
+            .field("tally", &self.tally)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,177 @@
+//! Closes a connection after its last octet, so that no octet is lost and no end is feigned.
+//!
+//! Reads: the transport and the way to close it. Gives: FIN, close_notify or RST, and the
+//! exchange back once that is out. Closing connections are counted until they are closed: see [`settled`].
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use endwell_core::Policy;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::conn::{Close, Conn, Departed};
+use super::socket::SharedTcp;
+use super::transport::Transport;
+
+static CLOSING: AtomicUsize = AtomicUsize::new(0);
+static CLOSED: Notify = Notify::const_new();
+
+/// A chunk-size line that promises octets which never come.
+const OPEN_CHUNK: &[u8] = b"400\r\n";
+
+/// Waits until every connection of ours that is being closed has been closed.
+///
+/// A server that exits at once would cut what closing connections still deliver. Our own
+/// [`serve`](crate::serve) waits by itself; call this after a stock server has stopped. It
+/// takes at most the policy's linger time.
+pub async fn settled() {
+    loop {
+        let closed = CLOSED.notified();
+        if CLOSING.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        closed.await;
+    }
+}
+
+/// How many connections are being closed.
+pub(crate) fn closing() -> usize {
+    CLOSING.load(Ordering::Acquire)
+}
+
+/// Counts a closing connection while it lives.
+struct Closing;
+
+impl Closing {
+    fn new() -> Self {
+        CLOSING.fetch_add(1, Ordering::AcqRel);
+        Self
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if CLOSING.fetch_sub(1, Ordering::AcqRel) == 1 {
+            CLOSED.notify_waiters();
+        }
+    }
+}
+
+/// Closes a transport that the HTTP implementation has let go.
+///
+/// Needs a runtime for what takes time; without one it is a plain close, and a reset where a
+/// plain close would make a body look whole.
+pub(crate) fn close(transport: Transport, conn: Arc<Conn>, shut: bool) {
+    let way = conn.take_close();
+    let tcp = conn.tcp();
+    conn.release();
+    let Some(tcp) = tcp else { return };
+    let unproven = conn.is_unproven();
+    let lasting = match &way {
+        Close::Kill => {
+            let _ = tcp.arm_reset();
+            false
+        }
+        Close::Reset(_) => true,
+        // The armed reset is the truth about a close-delimited body that was left half-way.
+        Close::InOrder | Close::Cut(_) | Close::OpenChunk(_) if unproven => false,
+        // The peer has closed its side: nothing of it is unread that could turn our FIN into a reset.
+        Close::InOrder => !conn.read_end() && conn.departed() != Some(Departed::Rst),
+        Close::Cut(_) | Close::OpenChunk(_) => true,
+    };
+    let runtime = tokio::runtime::Handle::try_current();
+    let (true, Ok(runtime)) = (lasting, runtime) else {
+        return;
+    };
+    let closing = Closing::new();
+    runtime.spawn(async move {
+        let _closing = closing;
+        let policy = conn.policy().cloned().unwrap_or_default();
+        match way {
+            Close::Reset(exchange) => {
+                acknowledged(&tcp, &policy).await;
+                sleep(policy.grace.default).await;
+                // The last handle closes the socket, and the armed linger makes that a reset.
+                drop((transport, tcp));
+                exchange.signalled();
+            }
+            Close::Cut(exchange) => {
+                half_close(transport, tcp, &policy, shut, &[], move || {
+                    exchange.signalled()
+                })
+                .await;
+            }
+            Close::OpenChunk(exchange) => {
+                half_close(transport, tcp, &policy, shut, OPEN_CHUNK, move || {
+                    exchange.signalled();
+                })
+                .await;
+            }
+            Close::InOrder | Close::Kill => {
+                half_close(transport, tcp, &policy, shut, &[], || {}).await;
+            }
+        }
+    });
+}
+
+/// FIN, over TLS after close_notify; then reads and discards what the peer still sends, so
+/// that the kernel does not turn the close into a reset (RFC 9112 section 9.6).
+async fn half_close(
+    mut transport: Transport,
+    tcp: SharedTcp,
+    policy: &Policy,
+    shut: bool,
+    last: &[u8],
+    told: impl FnOnce(),
+) {
+    let sent = timeout(policy.linger.total, async {
+        if !last.is_empty() {
+            transport.write_all(last).await?;
+            transport.flush().await?;
+        }
+        if !shut {
+            transport.shutdown().await?;
+        }
+        io::Result::Ok(())
+    });
+    let ok = matches!(sent.await, Ok(Ok(())));
+    told();
+    if ok {
+        discard(tcp, policy).await;
+    }
+}
+
+async fn discard(mut tcp: SharedTcp, policy: &Policy) {
+    let mut scratch = vec![0_u8; 8 * 1024];
+    let _ = timeout(policy.linger.total, async {
+        loop {
+            match timeout(policy.linger.idle, tcp.read(&mut scratch)).await {
+                Ok(Ok(n)) if n > 0 => {}
+                Ok(Ok(_) | Err(_)) | Err(_) => return,
+            }
+        }
+    })
+    .await;
+}
+
+/// Waits until the peer's kernel has everything, as long as it makes progress.
+async fn acknowledged(tcp: &SharedTcp, policy: &Policy) {
+    let still = policy.stall_deadline.unwrap_or(Duration::from_secs(60));
+    let mut left = u64::MAX;
+    let mut at = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    while let Some(queued) = tcp.unacknowledged().filter(|queued| *queued > 0) {
+        if queued < left {
+            left = queued;
+            at = Instant::now();
+        } else if at.elapsed() >= still {
+            return;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,400 @@
+//! What one connection knows, shared by its transport and by every body on it.
+//!
+//! Reads: flushes, writes, reads and failures from the transport ([`super::io`]), orders from the
+//! server. Gives: ticks and facts to the bodies ([`super::body`]), which way to close to the transport.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+
+use atomic_waker::AtomicWaker;
+use endwell_core::{Cause, HalfClose, Kind, Policy};
+use slab::Slab;
+use tokio::sync::Notify;
+
+use super::socket::{Departure, SharedTcp, TaskId, current_task};
+
+/// The state of one connection.
+pub(crate) struct Conn {
+    tcp: Mutex<Option<SharedTcp>>,
+    pub(crate) tls: bool,
+    pub(crate) remote: SocketAddr,
+    policy: OnceLock<Arc<Policy>>,
+    /// How often everything written had left user space.
+    flushes: AtomicU64,
+    /// Octets the transport accepted (before TLS).
+    written: AtomicU64,
+    /// The last thing the transport did was to hand over octets of the peer.
+    receiving: AtomicBool,
+    /// The last write or flush had to wait for the peer.
+    blocked: AtomicBool,
+    /// The peer has closed its side, and the transport has read that.
+    read_end: AtomicBool,
+    departed: OnceLock<Departed>,
+    order: OnceLock<Cause>,
+    killed: OnceLock<Cause>,
+    driver: AtomicWaker,
+    driver_task: OnceLock<TaskId>,
+    flush_awaited: AtomicBool,
+    flush_waiters: Mutex<Vec<Waker>>,
+    multiplexed: AtomicBool,
+    live: Mutex<Slab<Weak<dyn Message>>>,
+    /// Told when the last response under way has ended.
+    pub(crate) idle: Notify,
+    unflushed_any: AtomicBool,
+    unflushed: Mutex<Vec<Arc<dyn Message>>>,
+    close: Mutex<Close>,
+    /// A close-delimited body is under way that has not proven to be whole.
+    unproven: AtomicBool,
+    watch: Mutex<Option<Watch>>,
+}
+
+type Watch = Pin<Box<dyn Future<Output = Departure> + Send>>;
+
+/// What a connection knows of each request and response on it.
+pub(crate) trait Message: Send + Sync {
+    /// Something happened that the task driving it should look at.
+    fn wake(&self);
+    /// A flush carried its last octets.
+    fn delivered(&self);
+    /// The connection ended before that.
+    fn undelivered(&self);
+    /// The signal of its ending is on the wire.
+    fn signalled(&self);
+    /// Its octets on their way through HTTP/2.
+    fn progress(&self) -> Progress;
+}
+
+/// How far a message's octets have come through HTTP/2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Chunks that are on their way.
+    pub(crate) waiting: u64,
+    /// Chunks that have left.
+    pub(crate) left: u64,
+}
+
+/// How the transport must close.
+#[derive(Default)]
+pub(crate) enum Close {
+    /// In order: every message on it was whole, or the peer has left.
+    #[default]
+    InOrder,
+    /// The last message is incomplete by its framing: half-close, drain, close.
+    Cut(Arc<dyn Message>),
+    /// As that, after a chunk-size line whose octets never come.
+    OpenChunk(Arc<dyn Message>),
+    /// The last message is close-delimited and failed: acknowledged, grace, reset.
+    Reset(Arc<dyn Message>),
+    /// At once, with a reset: a stalled peer, or a server that must stop now.
+    Kill,
+}
+
+/// How a connection ended under its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Departed {
+    /// The peer reset, or a write failed.
+    Rst,
+    /// The transport was dropped by the server loop.
+    Dropped,
+}
+
+impl Conn {
+    pub(crate) fn new(tcp: SharedTcp, tls: bool, remote: SocketAddr) -> Arc<Self> {
+        Arc::new(Self {
+            tcp: Mutex::new(Some(tcp)),
+            tls,
+            remote,
+            policy: OnceLock::new(),
+            flushes: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            receiving: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
+            read_end: AtomicBool::new(false),
+            departed: OnceLock::new(),
+            order: OnceLock::new(),
+            killed: OnceLock::new(),
+            driver: AtomicWaker::new(),
+            driver_task: OnceLock::new(),
+            flush_awaited: AtomicBool::new(false),
+            flush_waiters: Mutex::default(),
+            multiplexed: AtomicBool::new(false),
+            live: Mutex::default(),
+            idle: Notify::new(),
+            unflushed_any: AtomicBool::new(false),
+            unflushed: Mutex::default(),
+            close: Mutex::default(),
+            unproven: AtomicBool::new(false),
+            watch: Mutex::default(),
+        })
+    }
+
+    /// The socket, until the connection is closed.
+    pub(crate) fn tcp(&self) -> Option<SharedTcp> {
+        lock(&self.tcp).clone()
+    }
+
+    /// Lets go of the socket, so that dropping the transport closes it.
+    pub(crate) fn release(&self) {
+        *lock(&self.tcp) = None;
+        *lock(&self.watch) = None;
+    }
+
+    pub(crate) fn set_policy(&self, policy: Arc<Policy>) {
+        // The first one stays: a connection has one application.
+        let _ = self.policy.set(policy);
+    }
+
+    pub(crate) fn policy(&self) -> Option<&Arc<Policy>> {
+        self.policy.get()
+    }
+
+    // ---- what the transport reports ----
+
+    pub(crate) fn note_written(&self, octets: usize) {
+        // Only the transport writes this counter, so no read-modify-write is needed.
+        let written = self.written.load(Ordering::Relaxed) + octets as u64;
+        self.written.store(written, Ordering::Release);
+        self.receiving.store(false, Ordering::Relaxed);
+        self.blocked.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_read(&self, octets: bool) {
+        self.receiving.store(octets, Ordering::Release);
+    }
+
+    pub(crate) fn note_read_end(&self) {
+        self.read_end.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn note_blocked(&self) {
+        self.receiving.store(false, Ordering::Relaxed);
+        self.blocked.store(true, Ordering::Release);
+    }
+
+    /// Everything written has left user space.
+    pub(crate) fn note_flushed(&self) {
+        self.receiving.store(false, Ordering::Relaxed);
+        self.blocked.store(false, Ordering::Relaxed);
+        let flushes = self.flushes.load(Ordering::Relaxed) + 1;
+        self.flushes.store(flushes, Ordering::SeqCst);
+        if self.unflushed_any.load(Ordering::Acquire) {
+            self.unflushed_any.store(false, Ordering::Release);
+            for exchange in std::mem::take(&mut *lock(&self.unflushed)) {
+                exchange.delivered();
+            }
+        }
+        self.wake_flush_waiters();
+    }
+
+    pub(crate) fn note_departed(&self, how: Departed) {
+        let _ = self.departed.set(how);
+        self.wake_flush_waiters();
+    }
+
+    fn wake_flush_waiters(&self) {
+        if self.flush_awaited.swap(false, Ordering::SeqCst) {
+            for waker in std::mem::take(&mut *lock(&self.flush_waiters)) {
+                waker.wake();
+            }
+        }
+    }
+
+    /// The transport keeps its task's waker here, so that [`Conn::kill`] reaches it.
+    pub(crate) fn register_driver(&self, cx: &Context<'_>) {
+        self.driver.register(cx.waker());
+        if self.driver_task.get().is_none()
+            && let Some(task) = current_task()
+        {
+            let _ = self.driver_task.set(task);
+        }
+    }
+
+    /// Whether this is the task that drives the transport.
+    pub(crate) fn is_driven_here(&self) -> bool {
+        self.driver_task.get().copied() == current_task()
+    }
+
+    // ---- what bodies ask ----
+
+    pub(crate) fn flushes(&self) -> u64 {
+        self.flushes.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_receiving(&self) -> bool {
+        self.receiving.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn read_end(&self) -> bool {
+        self.read_end.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn departed(&self) -> Option<Departed> {
+        self.departed.get().copied()
+    }
+
+    /// Wakes the task at the next flush; register first, then look.
+    pub(crate) fn await_flush(&self, cx: &Context<'_>) {
+        lock(&self.flush_waiters).push(cx.waker().clone());
+        self.flush_awaited.store(true, Ordering::SeqCst);
+    }
+
+    /// Watches for the peer's leaving where the HTTP implementation does not look (HTTP/1).
+    pub(crate) fn poll_departure(&self, cx: &mut Context<'_>) -> Poll<Departure> {
+        let fin_counts = self
+            .policy()
+            .is_none_or(|policy| policy.half_close == HalfClose::Cancel);
+        let Some(tcp) = self.tcp() else {
+            return Poll::Pending;
+        };
+        let mut watch = lock(&self.watch);
+        let watch = watch.get_or_insert_with(|| Box::pin(tcp.departure(fin_counts)));
+        let departure = std::task::ready!(watch.as_mut().poll(cx));
+        // A finished future must not be polled again, and the peer does not come back.
+        *watch = Box::pin(std::future::ready(departure));
+        Poll::Ready(departure)
+    }
+
+    // ---- endings on this connection ----
+
+    /// A close-delimited body begins: from now on a close resets the connection, even that of
+    /// the kernel after a kill -9.
+    pub(crate) fn begin_close_delimited(&self) {
+        if self.tcp().is_some_and(|tcp| tcp.arm_reset().is_ok()) {
+            self.unproven.store(true, Ordering::Release);
+        }
+    }
+
+    /// The close-delimited body has proven to be whole.
+    pub(crate) fn close_delimited_whole(&self) {
+        self.unproven.store(false, Ordering::Release);
+    }
+
+    /// Whether a plain close would make an unproven body look whole.
+    pub(crate) fn is_unproven(&self) -> bool {
+        self.unproven.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn close_by(&self, close: Close) {
+        let mut slot = lock(&self.close);
+        if !matches!(*slot, Close::Kill) {
+            *slot = close;
+        }
+    }
+
+    pub(crate) fn take_close(&self) -> Close {
+        std::mem::take(&mut *lock(&self.close))
+    }
+
+    pub(crate) fn has_broken_message(&self) -> bool {
+        !matches!(*lock(&self.close), Close::InOrder)
+    }
+
+    /// Keeps a whole HTTP/1 response until the next flush has carried its last octets.
+    pub(crate) fn settle_at_flush(&self, exchange: Arc<dyn Message>) {
+        lock(&self.unflushed).push(exchange);
+        self.unflushed_any.store(true, Ordering::Release);
+    }
+
+    /// Takes the responses whose last octets no flush has carried.
+    pub(crate) fn take_unflushed(&self) -> Vec<Arc<dyn Message>> {
+        std::mem::take(&mut *lock(&self.unflushed))
+    }
+
+    pub(crate) fn enlist(&self, message: Weak<dyn Message>, multiplexed: bool) -> usize {
+        self.multiplexed.store(multiplexed, Ordering::Relaxed);
+        lock(&self.live).insert(message)
+    }
+
+    pub(crate) fn discharge(&self, key: usize) {
+        let mut live = lock(&self.live);
+        live.try_remove(key);
+        if live.is_empty() {
+            self.idle.notify_waiters();
+        }
+    }
+
+    /// Whether it carries many messages at once.
+    pub(crate) fn is_multiplexed(&self) -> bool {
+        self.multiplexed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        lock(&self.live).is_empty()
+    }
+
+    pub(crate) fn live(&self) -> Vec<Arc<dyn Message>> {
+        lock(&self.live)
+            .iter()
+            .filter_map(|(_, exchange)| exchange.upgrade())
+            .collect()
+    }
+
+    // ---- orders of the server ----
+
+    /// Every response still under way ends as failed, each in its protocol's way.
+    pub(crate) fn order_failure(&self, cause: Cause) {
+        let _ = self.order.set(cause);
+        for exchange in self.live() {
+            exchange.wake();
+        }
+    }
+
+    pub(crate) fn ordered(&self) -> Option<&Cause> {
+        self.order.get()
+    }
+
+    /// Ends the connection at once, with a reset.
+    pub(crate) fn kill(&self, cause: Cause) {
+        let _ = self.killed.set(cause);
+        *lock(&self.close) = Close::Kill;
+        for exchange in self.live() {
+            exchange.wake();
+        }
+        self.driver.wake();
+        self.wake_flush_waiters();
+    }
+
+    pub(crate) fn killed(&self) -> Option<&Cause> {
+        self.killed.get()
+    }
+
+    /// Why a response that nobody ended has ended with this connection, and what was seen.
+    pub(crate) fn why_gone(&self) -> (Cause, &'static str) {
+        if let Some(cause) = self.killed() {
+            return (cause.clone(), "timeout");
+        }
+        let (message, signal) = match self.departed() {
+            Some(Departed::Rst) => ("the client reset the connection", "rst"),
+            _ if self.read_end() => ("the client closed the connection", "fin"),
+            Some(Departed::Dropped) | None => ("the client left", "close"),
+        };
+        (Cause::new(Kind::ClientGone, message), signal)
+    }
+}
+
+impl std::fmt::Debug for Conn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Conn")
+            .field("remote", &self.remote)
+            .field("tls", &self.tls)
+            .field("written", &self.written())
+            .field("flushes", &self.flushes())
+            .finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,443 @@
+//! One request and its response, until nothing of it is left.
+//!
+//! Reads: what the layer, the outermost body and every owned chunk report. Gives: one
+//! [`Record`], when the last of them lets go. Never: waits, or ends anything itself.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Context;
+use std::time::{Duration, Instant, SystemTime};
+
+use atomic_waker::AtomicWaker;
+use bytes::Bytes;
+use endwell_core::{
+    Cause, Ending, Framing, Kind, Phase, Policy, Protocol, Record, SaidBy, Tally, WireEnding,
+};
+use http::header::{HOST, REFERER, USER_AGENT};
+use http::{HeaderValue, Method, Request, Uri, Version};
+
+use super::conn::{Conn, Message, Progress};
+use crate::observe::Observer;
+
+/// A request and its response. The last owner's drop writes the record.
+pub(crate) struct Exchange {
+    pub(crate) conn: Option<Arc<Conn>>,
+    key: AtomicUsize,
+    pub(crate) protocol: Protocol,
+    started: Instant,
+    facts: Option<Facts>,
+    observer: Option<Arc<dyn Observer>>,
+    state: Mutex<State>,
+    waker: AtomicWaker,
+    pub(crate) chunks: Chunks,
+}
+
+/// What the record says of the request; kept only if somebody observes.
+struct Facts {
+    ts: SystemTime,
+    method: Method,
+    uri: Uri,
+    host: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+    request_id: Option<HeaderValue>,
+    trace: Option<HeaderValue>,
+}
+
+/// Owned chunks on their way through HTTP/2: how many there are and what became of them.
+#[derive(Debug, Default)]
+pub(crate) struct Chunks {
+    /// Chunks given to h2.
+    handed: AtomicU64,
+    /// Chunks that h2 has let go.
+    left: AtomicU64,
+    /// Octets of chunks that the transport took.
+    consumed: AtomicU64,
+    /// Octets of chunks thrown away unsent.
+    discarded: AtomicU64,
+    /// The connection's flush count when a chunk was last taken.
+    flushes: AtomicU64,
+    /// The connection's written octets when a chunk was last taken.
+    written: AtomicU64,
+}
+
+struct State {
+    status: u16,
+    phase: Phase,
+    framing: Framing,
+    tally: Tally,
+    ending: Option<(Ending, SaidBy)>,
+    wire: Option<WireEnding>,
+    signalled: bool,
+    signal_in: Option<&'static str>,
+    head_after: Option<Duration>,
+    written_at_head: u64,
+    written_at_end: u64,
+    trailers: Vec<String>,
+}
+
+impl Exchange {
+    pub(crate) fn new<B>(
+        request: &Request<B>,
+        conn: Option<Arc<Conn>>,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Arc<Self> {
+        let facts = observer.is_some().then(|| Facts::of(request));
+        let exchange = Arc::new(Self {
+            conn,
+            key: AtomicUsize::new(0),
+            protocol: protocol(request.version()),
+            started: Instant::now(),
+            facts,
+            observer,
+            state: Mutex::new(State {
+                status: 0,
+                phase: Phase::Request,
+                framing: Framing::NoBody,
+                tally: Tally::default(),
+                ending: None,
+                wire: None,
+                signalled: false,
+                signal_in: None,
+                head_after: None,
+                written_at_head: 0,
+                written_at_end: 0,
+                trailers: Vec::new(),
+            }),
+            waker: AtomicWaker::new(),
+            chunks: Chunks::default(),
+        });
+        if let Some(conn) = &exchange.conn {
+            let weak: Weak<Self> = Arc::downgrade(&exchange);
+            exchange.key.store(
+                conn.enlist(weak, exchange.protocol.is_multiplexed()),
+                Ordering::Relaxed,
+            );
+            exchange.state().written_at_head = conn.written();
+        }
+        exchange
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Registers the task that drives the service or the body.
+    pub(crate) fn register(&self, cx: &Context<'_>) {
+        self.waker.register(cx.waker());
+    }
+
+    /// The service has answered and the head is on its way.
+    pub(crate) fn head(&self, status: u16, framing: Framing, promised: Option<u64>) {
+        let mut state = self.state();
+        state.status = status;
+        state.framing = framing;
+        state.tally.promised = promised;
+        if state.ending.is_none() {
+            state.phase = Phase::Body;
+        }
+        state.head_after = Some(self.started.elapsed());
+        state.written_at_head = self.conn.as_ref().map_or(0, |conn| conn.written());
+    }
+
+    /// The service has answered; its head is being held.
+    pub(crate) fn answered(&self, status: u16) {
+        let mut state = self.state();
+        state.status = status;
+        state.phase = Phase::Head;
+    }
+
+    /// Says how it ended. The first one said stays.
+    pub(crate) fn say(&self, ending: Ending, said_by: SaidBy) {
+        let mut state = self.state();
+        if state.ending.is_none() {
+            if ending.is_complete() && state.phase == Phase::Body {
+                state.phase = Phase::Last;
+            }
+            state.ending = Some((ending, said_by));
+        }
+    }
+
+    pub(crate) fn plan(&self, wire: WireEnding) {
+        self.state().wire = Some(wire);
+    }
+
+    pub(crate) fn peer_did(&self, signal: &'static str) {
+        self.state().signal_in.get_or_insert(signal);
+    }
+
+    pub(crate) fn trailers(&self, names: Vec<String>) {
+        let mut state = self.state();
+        state.trailers = names;
+        state.phase = Phase::Trailers;
+    }
+
+    /// Counts what was produced, and what was given to the transport.
+    pub(crate) fn count(&self, produced: u64, sent: u64) {
+        let mut state = self.state();
+        state.tally.produced = produced;
+        state.tally.sent = sent;
+        state.written_at_end = self.conn.as_ref().map_or(0, |conn| conn.written());
+    }
+
+    fn finalise(&self, state: &mut State) -> (Ending, SaidBy) {
+        let discarded = self.chunks.discarded.load(Ordering::Acquire);
+        let gone = || self.conn.as_ref().map(|conn| conn.why_gone());
+        let said = state.ending.take();
+        if self.protocol.is_multiplexed() && self.conn.is_some() {
+            state.tally.sent = state.tally.produced.min(self.chunks.sent_at_most(self));
+        }
+        match said {
+            Some((Ending::Complete, _)) if discarded > 0 => {
+                let (cause, signal) = gone().unwrap_or_else(left);
+                state.signal_in.get_or_insert(signal);
+                state.signalled = false;
+                (Ending::Cancelled(cause), SaidBy::Server)
+            }
+            Some((ending, said_by)) => {
+                if !state.signalled && !ending.is_complete() {
+                    if let Some((_, signal)) = gone() {
+                        state.signal_in.get_or_insert(signal);
+                    }
+                }
+                (ending, said_by)
+            }
+            None => {
+                let (cause, signal) = gone().unwrap_or_else(left);
+                state.signal_in.get_or_insert(signal);
+                let ending = match cause.kind {
+                    Kind::ClientGone => Ending::Cancelled(cause),
+                    _ => Ending::Failed(cause),
+                };
+                (ending, SaidBy::Server)
+            }
+        }
+    }
+
+    fn record(&self, facts: &Facts, state: &mut State) -> Record {
+        let (ending, said_by) = self.finalise(state);
+        let untouched = self
+            .conn
+            .as_ref()
+            .is_some_and(|conn| conn.written() == state.written_at_head);
+        let no_head = state.phase <= Phase::Head || (untouched && !state.signalled);
+        let status = match &ending {
+            Ending::Cancelled(_) if no_head => 499,
+            _ => state.status,
+        };
+        let wire = state.wire.filter(|_| state.signalled);
+        let tls = self.conn.as_ref().is_some_and(|conn| conn.tls);
+        Record {
+            ts: facts.ts,
+            remote: self
+                .conn
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), |conn| conn.remote.to_string()),
+            method: facts.method.to_string(),
+            target: facts.target(),
+            host: text(facts.host.as_ref()).or_else(|| facts.uri.host().map(str::to_owned)),
+            protocol: self.protocol,
+            status,
+            ending,
+            said_by,
+            phase: state.phase,
+            signal_in: state.signal_in,
+            signal_out: wire.unwrap_or(WireEnding::Stop).signal(state.framing, tls),
+            framing: state.framing,
+            tally: state.tally,
+            trailers_sent: std::mem::take(&mut state.trailers),
+            duration: self.started.elapsed(),
+            ttfb: state.head_after,
+            request_id: text(facts.request_id.as_ref()),
+            trace_id: text(facts.trace.as_ref())
+                .and_then(|trace| trace.split('-').nth(1).map(str::to_owned)),
+            user_agent: text(facts.user_agent.as_ref()),
+            referer: text(facts.referer.as_ref()),
+        }
+    }
+}
+
+impl Message for Exchange {
+    fn wake(&self) {
+        self.waker.wake();
+    }
+
+    fn delivered(&self) {
+        let mut state = self.state();
+        state.tally.sent = state.tally.produced;
+        state.signalled = true;
+    }
+
+    fn undelivered(&self) {
+        let written = self.conn.as_ref().map_or(0, |conn| conn.written());
+        let mut state = self.state();
+        let since = written.saturating_sub(state.written_at_end);
+        state.tally.sent = state.tally.produced.min(state.tally.sent + since);
+        state.ending = None;
+    }
+
+    fn signalled(&self) {
+        self.state().signalled = true;
+    }
+
+    fn progress(&self) -> Progress {
+        let left = self.chunks.left();
+        Progress {
+            waiting: self.chunks.handed().saturating_sub(left),
+            left,
+        }
+    }
+}
+
+/// Without a connection of ours a dropped body means that the server loop let go.
+fn left() -> (Cause, &'static str) {
+    let message = "the body was dropped before its end";
+    (Cause::new(Kind::ClientGone, message), "close")
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let (Some(observer), Some(facts)) = (&self.observer, &self.facts) {
+            let record = self.record(facts, &mut self.state());
+            observer.ended(record);
+        }
+        if let Some(conn) = &self.conn {
+            conn.discharge(self.key.load(Ordering::Relaxed));
+        }
+    }
+}
+
+impl Facts {
+    fn of<B>(request: &Request<B>) -> Self {
+        let header = |name: &str| request.headers().get(name).cloned();
+        Self {
+            ts: SystemTime::now(),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            host: header(HOST.as_str()),
+            user_agent: header(USER_AGENT.as_str()),
+            referer: header(REFERER.as_str()),
+            request_id: header("x-request-id"),
+            trace: header("traceparent"),
+        }
+    }
+
+    /// The target as it came: HTTP/2 requests carry scheme and authority apart.
+    fn target(&self) -> String {
+        match self.uri.path_and_query() {
+            Some(path) => path.to_string(),
+            None => self.uri.to_string(),
+        }
+    }
+}
+
+fn text(value: Option<&HeaderValue>) -> Option<String> {
+    value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+pub(crate) fn protocol(version: Version) -> Protocol {
+    match version {
+        Version::HTTP_09 | Version::HTTP_10 => Protocol::Http10,
+        Version::HTTP_2 => Protocol::Http2,
+        Version::HTTP_3 => Protocol::Http3,
+        _ => Protocol::Http11,
+    }
+}
+
+impl Chunks {
+    pub(crate) fn handed(&self) -> u64 {
+        self.handed.load(Ordering::Acquire)
+    }
+
+    fn left(&self) -> u64 {
+        self.left.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn consumed(&self) -> u64 {
+        self.consumed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn discarded(&self) -> u64 {
+        self.discarded.load(Ordering::Acquire)
+    }
+
+    /// The connection's flush count when the last chunk was taken.
+    pub(crate) fn flushes(&self) -> u64 {
+        self.flushes.load(Ordering::Acquire)
+    }
+
+    /// An upper bound of the octets the transport took: the chunk under way may be in it in part.
+    fn sent_at_most(&self, exchange: &Exchange) -> u64 {
+        let since = exchange
+            .conn
+            .as_ref()
+            .map_or(0, |conn| conn.written())
+            .saturating_sub(self.written.load(Ordering::Acquire));
+        self.consumed() + since.min(self.discarded())
+    }
+}
+
+/// A chunk in the hands of the HTTP/2 implementation. Its drop tells that the chunk was taken.
+pub(crate) struct Chunk {
+    octets: Bytes,
+    exchange: Arc<Exchange>,
+}
+
+impl Chunk {
+    pub(crate) fn owned(octets: Bytes, exchange: &Arc<Exchange>) -> Bytes {
+        exchange.chunks.handed.fetch_add(1, Ordering::AcqRel);
+        Bytes::from_owner(Self {
+            octets,
+            exchange: Arc::clone(exchange),
+        })
+    }
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.octets
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let chunks = &self.exchange.chunks;
+        let octets = self.octets.len() as u64;
+        let conn = self.exchange.conn.as_ref();
+        // h2 lets go of a chunk it has written in the connection's own task, after a write. It
+        // throws the chunks of a reset stream away while it handles what it has just read, and
+        // hyper drops a chunk that still waits for window in the stream's task.
+        let thrown_away = conn.is_some_and(|conn| {
+            conn.is_receiving()
+                || conn.read_end()
+                || conn.departed().is_some()
+                || !conn.is_driven_here()
+        });
+        if thrown_away {
+            chunks.discarded.fetch_add(octets, Ordering::AcqRel);
+        } else {
+            if let Some(conn) = conn {
+                chunks.flushes.store(conn.flushes(), Ordering::Release);
+                chunks.written.store(conn.written(), Ordering::Release);
+            }
+            chunks.consumed.fetch_add(octets, Ordering::AcqRel);
+        }
+        chunks.left.fetch_add(1, Ordering::AcqRel);
+        self.exchange.wake();
+    }
+}
+
+/// What a policy says of the client of this request.
+pub(crate) fn client_of<B>(request: &Request<B>, policy: &Policy) -> endwell_core::Client {
+    let field = |name: &str| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    policy.client(
+        field("user-agent"),
+        field("accept"),
+        field("sec-fetch-dest"),
+    )
+}

@@ -1,0 +1,28 @@
+//! Carries out wire endings; decides nothing.
+//!
+//! Reads: what [`plan`](endwell_core::plan) decided, and the state of the connection. Gives:
+//! octets, and after the last of them the signal. The order of the modules is that of the
+//! data's way down: [`body`] is what the HTTP implementation polls, [`io`] is what it writes to.
+
+#[cfg_attr(not(feature = "listen"), path = "no_socket.rs")]
+#[allow(unsafe_code)]
+pub(crate) mod socket;
+
+pub(crate) mod exchange;
+
+pub(crate) mod conn;
+
+mod http1;
+
+mod http2;
+
+pub(crate) mod body;
+
+#[cfg(feature = "listen")]
+pub(crate) mod transport;
+
+#[cfg(feature = "listen")]
+pub(crate) mod close;
+
+#[cfg(feature = "listen")]
+pub(crate) mod io;
