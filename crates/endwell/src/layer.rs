@@ -27,8 +27,8 @@ use tower_service::Service;
 
 use crate::body::Marker;
 use crate::observe::Observer;
-use crate::producer::{BoxError, cause_of};
-use crate::wire::body::{First, Parts, WireBody, gone, panicked};
+use crate::producer::{BoxError, cause_of, panicked};
+use crate::wire::body::{First, Parts, WireBody, gone};
 use crate::wire::conn::Conn;
 use crate::wire::exchange::{Exchange, client_of};
 

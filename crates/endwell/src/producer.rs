@@ -184,6 +184,16 @@ pub(crate) fn cause_of(error: &(dyn StdError + 'static)) -> Cause {
     Cause::producer(in_full(error))
 }
 
+/// The cause of a panic, with its message if it had one.
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Cause {
+    let message = panic
+        .downcast_ref::<&'static str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "panicked".to_owned());
+    Cause::new(Kind::ProducerPanicked, message)
+}
+
 /// The error's text with what lies below it.
 fn in_full(error: &dyn StdError) -> String {
     let mut text = error.to_string();
@@ -271,6 +281,11 @@ impl Slot {
     /// Whether an ending was said and every frame before it was taken.
     pub(crate) fn has_said(&self) -> bool {
         self.lock().said.is_some()
+    }
+
+    /// Whether a failure was said.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.lock().said, Some(Ending::Failed(_)))
     }
 
     /// Ends as failed whatever was said: a closure that returns an error did not finish.

@@ -10,6 +10,7 @@ mod stream;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,7 +21,7 @@ use futures_core::Stream;
 use http::{HeaderMap, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::producer::{Abort, BoxError, Finished, Producer, Slot, cause_of};
+use crate::producer::{Abort, BoxError, Finished, Producer, Slot, cause_of, panicked};
 
 /// Streams a body from a closure that must say how it ended.
 ///
@@ -164,7 +165,7 @@ impl Body {
     }
 
     /// Makes a response that remembers who says its ending.
-    pub fn into_response(self) -> Response<Self> {
+    pub fn into_http(self) -> Response<Self> {
         let said_by = self.said_by;
         let mut response = Response::new(self);
         response.extensions_mut().insert(Marker(said_by));
@@ -191,7 +192,7 @@ impl Body {
     }
 }
 
-/// Travels in a response's extensions from [`Body::into_response`] to the layer.
+/// Travels in a response's extensions from [`Body::into_http`] to the layer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Marker(pub(crate) SaidBy);
 
@@ -208,25 +209,32 @@ fn poll_closure(
         return Poll::Ready(Some(frame));
     }
     if let Some(running) = work {
-        let returned = running.as_mut().poll(cx);
-        if let Poll::Ready(returned) = returned {
+        // Caught here and not only outermost, so that a frame handed over before the panic is kept.
+        let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)));
+        if let Ok(Poll::Ready(_)) | Err(_) = polled {
             *work = None;
-            match returned {
+        }
+        match polled {
+            Ok(Poll::Pending) => {}
+            Err(panic) => slot.overrule(panicked(&*panic)),
+            Ok(Poll::Ready(returned)) => match returned {
                 Ok(finished) if finished.is_of(slot) => {}
                 Ok(_) => slot.overrule(Cause::new(
                     Kind::ProducerDropped,
                     "the closure returned the end of another response",
                 )),
                 Err(abort) => slot.overrule(abort.into_cause()),
-            }
+            },
         }
         if let Poll::Ready(frame) = slot.poll_frame(cx) {
             return Poll::Ready(Some(frame));
         }
     }
-    if work.is_some() {
+    if work.is_some() && !slot.has_failed() {
         return Poll::Pending;
     }
+    // A failure that was said, or a dropped producer, cannot be taken back by what still runs.
+    *work = None;
     Poll::Ready(None)
 }
 
@@ -363,6 +371,6 @@ pub(crate) fn ending_of(error: &(dyn StdError + 'static)) -> Ending {
 #[cfg(feature = "axum")]
 impl axum::response::IntoResponse for Body {
     fn into_response(self) -> axum::response::Response {
-        Body::into_response(self).map(axum::body::Body::new)
+        self.into_http().map(axum::body::Body::new)
     }
 }

@@ -27,7 +27,7 @@ use super::http1::{self, Flushed};
 use super::http2::{Delivery, LARGEST_CHUNK};
 use super::socket::Departure;
 use crate::body::ending_of;
-use crate::producer::BoxError;
+use crate::producer::{BoxError, panicked};
 
 /// The body of a response on its way to the wire. Made by [`serve`](crate::serve),
 /// [`app`](crate::app) and [`Layer`](crate::Layer).
@@ -481,16 +481,6 @@ pub(crate) fn gone(exchange: &Exchange, departure: Departure) -> Ending {
     };
     exchange.peer_did(signal);
     Ending::Cancelled(Cause::new(Kind::ClientGone, message))
-}
-
-/// The cause of a panic, with its message if it had one.
-pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Cause {
-    let message = panic
-        .downcast_ref::<&'static str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "panicked".to_owned());
-    Cause::new(Kind::ProducerPanicked, message)
 }
 
 impl<B> HttpBody for WireBody<B>

@@ -1,0 +1,38 @@
+//! A server whose responses end as the request asks: `cargo run -p endwell --example faulty`.
+//!
+//! It listens on two ports, plain and TLS, and prints their URLs. Targets look like
+//! `/script?fault=mid&size=400000&cut=300000&frame=16384&promise=false`; the faults are those
+//! of `tests/support/script.rs`. Records go to standard output as JSON.
+
+#[path = "../tests/support/script.rs"]
+mod script;
+
+#[path = "../tests/support/certificate.rs"]
+mod certificate;
+
+use std::future::IntoFuture;
+use std::time::Duration;
+
+use endwell::{Format, Log, Policy};
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut policy = Policy::default();
+    policy.idle_deadline = Some(Duration::from_secs(2));
+    policy.http10_hold.octets = 1;
+    let log = Log::new(Format::Json, std::io::stdout())?;
+    let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let tls = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    eprintln!("listening on http://{}", plain.local_addr()?);
+    eprintln!("listening on https://{}", tls.local_addr()?);
+    let plain = endwell::serve(endwell::listen(plain), script::app())
+        .policy(policy.clone())
+        .observer(log.clone());
+    let listener = endwell::listen(tls).tls(certificate::server_config());
+    let tls = endwell::serve(listener, script::app())
+        .policy(policy)
+        .observer(log);
+    tokio::try_join!(plain.into_future(), tls.into_future())?;
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! A real server, run as its user would, and the records it writes.
+#![allow(dead_code, missing_docs)]
+
+pub mod certificate;
+pub mod matrix;
+pub mod script;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use endwell::{Policy, Record, Shutdown};
+
+/// Which server loop drives the connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loop {
+    /// `endwell::serve`.
+    Ours,
+    /// `axum::serve` on `endwell::listen`.
+    Stock,
+}
+
+/// A server on a port of its own, with every record it wrote.
+pub struct Server {
+    pub addr: SocketAddr,
+    pub shutdown: Shutdown,
+    records: Arc<Mutex<Vec<Record>>>,
+    runtime: Option<tokio::runtime::Runtime>,
+    done: Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+/// How a server is set up.
+#[derive(Clone)]
+pub struct Setup {
+    pub tls: bool,
+    pub policy: Policy,
+    pub drain: Duration,
+    pub server_loop: Loop,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            tls: false,
+            policy: Policy::default(),
+            drain: Duration::from_secs(30),
+            server_loop: Loop::Ours,
+        }
+    }
+}
+
+impl Setup {
+    pub fn tls() -> Self {
+        Self {
+            tls: true,
+            ..Self::default()
+        }
+    }
+
+    pub fn policy(mut self, change: impl FnOnce(&mut Policy)) -> Self {
+        change(&mut self.policy);
+        self
+    }
+
+    pub fn start(self, app: Router) -> Server {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime starts");
+        let tcp = runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .expect("loopback has a free port");
+        let addr = tcp.local_addr().expect("a bound socket has an address");
+        let mut listener = {
+            let _inside = runtime.enter();
+            endwell::listen(tcp)
+        };
+        if self.tls {
+            listener = listener.tls(certificate::server_config());
+        }
+        let records: Arc<Mutex<Vec<Record>>> = Arc::default();
+        let kept = Arc::clone(&records);
+        let observer = move |record| kept.lock().expect("no panic holds it").push(record);
+        let shutdown = Shutdown::new();
+        let stop = shutdown.clone();
+        let (ended, done) = std::sync::mpsc::channel();
+        runtime.spawn(async move {
+            match self.server_loop {
+                Loop::Ours => endwell::serve(listener, app)
+                    .policy(self.policy)
+                    .observer(observer)
+                    .shutdown(stop)
+                    .drain(self.drain)
+                    .await
+                    .expect("the server runs"),
+                Loop::Stock => {
+                    let app = endwell::app(app).policy(self.policy).observer(observer);
+                    axum::serve(listener, app).await.expect("the server runs");
+                }
+            }
+            let _ = ended.send(());
+        });
+        Server {
+            addr,
+            shutdown,
+            records,
+            runtime: Some(runtime),
+            done: Mutex::new(done),
+        }
+    }
+}
+
+impl Server {
+    /// The record of the request with this target.
+    pub fn record(&self, target: &str) -> Record {
+        self.try_record(target, Duration::from_secs(20))
+            .unwrap_or_else(|| panic!("no record for {target}"))
+    }
+
+    pub fn try_record(&self, target: &str, within: Duration) -> Option<Record> {
+        let until = Instant::now() + within;
+        loop {
+            let records = self.records.lock().expect("no panic holds it");
+            if let Some(record) = records.iter().find(|record| record.target == target) {
+                return Some(record.clone());
+            }
+            drop(records);
+            if Instant::now() > until {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    pub fn records(&self) -> Vec<Record> {
+        self.records.lock().expect("no panic holds it").clone()
+    }
+
+    /// Waits until the server has stopped by itself.
+    pub fn stopped(&self, within: Duration) -> bool {
+        let done = self.done.lock().expect("no panic holds it");
+        done.recv_timeout(within).is_ok()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown.now();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
