@@ -14,5 +14,10 @@ fn every_fault_on_every_framing_is_told_and_loses_no_octet() {
     for (case, reason) in wrong.iter().take(40) {
         eprintln!("{case}\n    {reason}");
     }
-    assert!(wrong.is_empty(), "{} of {} cases went wrong", wrong.len(), cases.len());
+    assert!(
+        wrong.is_empty(),
+        "{} of {} cases went wrong",
+        wrong.len(),
+        cases.len()
+    );
 }

@@ -18,8 +18,9 @@ impl Config {
 impl Listener {
     /// Speaks TLS on every connection.
     ///
-    /// Set `alpn_protocols` to `h2` and `http/1.1` in the configuration; the first octets of a
-    /// connection decide between the two. The handshake must be done within 10 seconds.
+    /// Set `alpn_protocols` to `h2`, `http/1.1` and `http/1.0` in the configuration (curl offers
+    /// the last one alone when asked for HTTP/1.0); the first octets of a connection decide. The
+    /// handshake must be done within 10 seconds.
     #[must_use]
     pub fn tls(mut self, config: Arc<ServerConfig>) -> Self {
         self.tls = Some(Config(config));

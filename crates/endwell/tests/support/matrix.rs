@@ -67,12 +67,7 @@ pub enum Reader {
 }
 
 impl Reader {
-    pub const ALL: [Reader; 4] = [
-        Self::Fast,
-        Self::SmallWindow,
-        Self::SmallSocket,
-        Self::Late,
-    ];
+    pub const ALL: [Reader; 4] = [Self::Fast, Self::SmallWindow, Self::SmallSocket, Self::Late];
 
     pub fn pace(self) -> Pace {
         match self {
@@ -189,7 +184,11 @@ impl Case {
                 "{} octets expected, {} seen ({}): {}",
                 expected.len(),
                 seen.body.len(),
-                if expected.starts_with(&seen.body) { "a prefix" } else { "other octets" },
+                if expected.starts_with(&seen.body) {
+                    "a prefix"
+                } else {
+                    "other octets"
+                },
                 seen.verdict_line()
             ));
         }
@@ -239,9 +238,16 @@ impl Case {
             Ending::Degraded(_) => "degraded",
             _ => "other",
         };
-        let due = if self.fault == Fault::Degraded { "degraded" } else { "failed" };
+        let due = if self.fault == Fault::Degraded {
+            "degraded"
+        } else {
+            "failed"
+        };
         if ending != due || record.error_type() != Some(kind) || record.signal_out != signal {
-            return Err(format!("record ({due} {kind} {signal} due): {}", record.json()));
+            return Err(format!(
+                "record ({due} {kind} {signal} due): {}",
+                record.json()
+            ));
         }
         Ok(())
     }
