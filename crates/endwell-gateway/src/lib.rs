@@ -1,1 +1,37 @@
-//! Being written.
+//! What `endwell serve` serves: sources that open to octets or a cause.
+//!
+//! [`Files`] is a tower service over a folder, for [`endwell::serve()`]. A file that shrinks or is
+//! rewritten while it is sent never looks whole; how that is found out, and what cannot be
+//! found out, stands in [`source::file`].
+//!
+//! ```no_run
+//! # async fn main() -> std::io::Result<()> {
+//! let tcp = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! let files = endwell_gateway::Files::new("public")?;
+//! endwell::serve(endwell::listen(tcp), files).await
+//! # }
+//! ```
+//!
+//! Modules stand in the order in which the data flows; each uses only those above it.
+#![forbid(unsafe_code)]
+
+mod target;
+
+pub mod source;
+
+mod media;
+
+mod validators;
+
+mod conditions;
+
+mod range;
+
+mod reply;
+
+mod listing;
+
+mod files;
+
+pub use files::Files;
+pub use source::file::Growing;

@@ -319,12 +319,15 @@ impl Asked {
         B: HttpBody<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        let hold = self.how_to_hold(headers, framing, body.exchange().conn.is_some());
+        let owned = body.exchange().conn.is_some();
+        let hold = self.how_to_hold(headers, framing, owned, body.promised());
         let mut alarm = None;
         let exchange = Arc::clone(body.exchange());
         let first = poll_fn(|cx| {
-            if let Poll::Ready(first) = body.poll_first(hold.octets, cx) {
-                return Poll::Ready(Ok(first));
+            while let Poll::Ready(first) = body.poll_first(hold.octets, cx) {
+                if !(hold.to_the_end && matches!(first, First::Go)) || body.held_octets() > 0 {
+                    return Poll::Ready(Ok(first));
+                }
             }
             if let Poll::Ready(ended) = poll_interruption(&exchange, cx) {
                 return Poll::Ready(Err(ended));
@@ -342,6 +345,10 @@ impl Asked {
         };
         let held = body.held_octets() as u64;
         match first {
+            First::Go | First::Whole if hold.to_the_end && held > 0 => server(
+                Kind::LengthExceeded,
+                "more octets than the 0 promised".to_owned(),
+            ),
             First::Whole => match body.promised() {
                 Some(promised) if held < promised => server(
                     Kind::LengthShort,
@@ -362,7 +369,13 @@ impl Asked {
         }
     }
 
-    fn how_to_hold(&self, headers: &HeaderMap, framing: Framing, owned: bool) -> HowToHold {
+    fn how_to_hold(
+        &self,
+        headers: &HeaderMap,
+        framing: Framing,
+        owned: bool,
+        promised: Option<u64>,
+    ) -> HowToHold {
         let policy = &self.settings.policy;
         let hold = match self.goes_at_once(headers) {
             true => Some(Instant::now()),
@@ -372,8 +385,12 @@ impl Asked {
             octets: 1,
             until: hold,
             or_refuse: false,
+            to_the_end: promised == Some(0),
             _budget: None,
         };
+        if how.to_the_end {
+            how.until = None;
+        }
         if framing != Framing::CloseDelimited {
             return how;
         }
@@ -479,6 +496,8 @@ struct HowToHold {
     until: Option<Instant>,
     /// Unless the body is over by then, it is refused.
     or_refuse: bool,
+    /// A promise of nothing is fulfilled by the head itself: only the proven end lets it go.
+    to_the_end: bool,
     _budget: Option<Budget>,
 }
 

@@ -258,11 +258,14 @@ where
     }
 
     fn source_is_over(&self) -> bool {
-        self.early.next.is_none()
-            && self
+        match &self.early.next {
+            Some(Next::End(ending, _)) => ending.is_complete(),
+            Some(Next::Octets(_) | Next::Trailers(_)) => false,
+            None => self
                 .inner
                 .as_ref()
-                .is_none_or(|inner| inner.is_end_stream())
+                .is_none_or(|inner| inner.is_end_stream()),
+        }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {

@@ -75,8 +75,11 @@ impl Reader {
             Self::SmallWindow => Pace::small(),
             Self::SmallSocket => Pace {
                 window: Some(8 * 1024 * 1024),
-                receive_buffer: Some(4096),
+                // Below this the kernel drops what it has offered room for, and the sender's
+                // retransmissions take half a minute for 200 kB of small records.
+                receive_buffer: Some(16 * 1024),
                 start_late: Duration::from_millis(20),
+                deadline: Duration::from_secs(60),
                 ..Pace::fast()
             },
             Self::Late => Pace {
@@ -127,24 +130,26 @@ impl Case {
 
     /// The octets that must arrive, and whether a 200 was sent at all.
     fn expected(&self) -> Option<Vec<u8>> {
-        let all = octets(self.size);
-        match self.fault {
-            Fault::First | Fault::HandlerPanic => None,
-            Fault::Committed => Some(Vec::new()),
-            Fault::None => Some(all),
-            // The whole promise, less the octet that would fulfil it.
-            Fault::Last | Fault::Degraded | Fault::Over if self.column.promises() => {
-                Some(all[..self.size - 1].to_vec())
-            }
-            Fault::Over => Some(octets(self.size + 7)),
-            Fault::Last | Fault::Degraded => Some(all),
+        let produced = match self.fault {
+            Fault::First | Fault::HandlerPanic | Fault::Committed => 0,
+            Fault::None | Fault::Last | Fault::Degraded => self.size,
+            Fault::Over => self.size + 7,
             Fault::Drop
             | Fault::Panic
             | Fault::Mid
             | Fault::Pause
             | Fault::Aborted
             | Fault::Short
-            | Fault::Silent => Some(all[..self.cut].to_vec()),
+            | Fault::Silent => self.cut,
+        };
+        match self.fault {
+            Fault::None => Some(octets(self.size)),
+            // A promise of nothing is fulfilled by the head: that was held to the end.
+            Fault::Committed if !(self.column.promises() && self.size == 0) => Some(Vec::new()),
+            _ if produced == 0 || (self.column.promises() && self.size == 0) => None,
+            // The whole promise, less the octet that would fulfil it.
+            _ if self.column.promises() && produced >= self.size => Some(octets(self.size - 1)),
+            _ => Some(octets(produced)),
         }
     }
 
@@ -171,7 +176,7 @@ impl Case {
             if seen.status != Some(500) || !seen.is_complete() {
                 return wrong("an error before the first octet must be a whole 500");
             }
-            if record.status != 500 || record.ending.as_str() != "failed" {
+            if record.status != 500 || record.ending.is_complete() {
                 return Err(format!("record of a 500: {}", record.json()));
             }
             return Ok(());

@@ -1,0 +1,15 @@
+//! Where content comes from: open gives octets or a cause.
+//!
+//! Reads: names below a folder. Gives: bodies that end as complete only when what they sent is
+//! what was there when they began.
+
+pub mod place;
+
+mod os;
+
+mod change;
+
+pub mod file;
+
+#[cfg(all(test, unix))]
+mod testing;

@@ -1,0 +1,37 @@
+"""The peers: each a real client, driven as its users drive it.
+
+A client gives `name`, `ways` (protocol, TLS), `version()` and `fetch(..)`. To add one: a file here,
+a line in `all_clients`, a row in `expectations.ERRORS`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .base import DEADLINE, Client, Missing, Seen
+
+__all__ = ["DEADLINE", "Client", "Missing", "Seen", "all_clients"]
+
+
+def all_clients(folder: Path) -> list[Client]:
+    """Every client, those that take longest first. `folder` is theirs to build in."""
+    from .chromium import Chromium
+    from .curl import Curl
+    from .go import Go
+    from .nghttp import Nghttp
+    from .node import Node
+    from .python import Python
+    from .wget import Wget
+
+    return [
+        Chromium(folder),
+        Curl(folder),
+        Wget(folder),
+        Python(folder, "python"),
+        Python(folder, "python-read-n"),
+        Go(folder),
+        Node(folder, "node-http", [("h11", False), ("h11", True)]),
+        Node(folder, "node-http2", [("h2", False), ("h2", True)]),
+        Node(folder, "node-fetch", [("h11", False), ("h11", True)]),
+        Nghttp(folder),
+    ]

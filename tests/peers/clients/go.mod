@@ -1,0 +1,3 @@
+module endwell/peers/client
+
+go 1.19

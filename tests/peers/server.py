@@ -1,0 +1,102 @@
+"""The server under test: `cargo run -p endwell --example faulty`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import time
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+ROOT = Path(__file__).resolve().parents[2]
+# A record is written when the connection has settled: the client has left by then.
+RECORD_DEADLINE = 10.0
+START_DEADLINE = 10.0
+
+
+def binary() -> Path:
+    """Where cargo puts the example."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", "target"))
+    return ROOT / target / "debug" / "examples" / "faulty"
+
+
+class Server:
+    """A running server; its records, by the `id` of the request."""
+
+    def __init__(self, path: Path):
+        if not path.exists():
+            raise SystemExit(f"no server at {path}: run `cargo build -p endwell --example faulty`")
+        self._process = subprocess.Popen(
+            [path],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.noise: list[str] = []
+        self._urls: list[str] = []
+        self._records: dict[int, list[dict]] = {}
+        self._news = threading.Condition()
+        threading.Thread(target=self._read_urls, daemon=True).start()
+        threading.Thread(target=self._read_records, daemon=True).start()
+        with self._news:
+            if not self._news.wait_for(lambda: len(self._urls) == 2, START_DEADLINE):
+                raise SystemExit(f"the server printed no two URLs: {self._urls} {self.noise}")
+
+    def url(self, tls: bool) -> str:
+        """`http://127.0.0.1:PORT` or the same with https."""
+        return self._urls[1 if tls else 0]
+
+    def records(self, id: int) -> list[dict]:
+        """The records of a request; waits for the first. Several when the client asked again."""
+        with self._news:
+            self._news.wait_for(lambda: id in self._records, RECORD_DEADLINE)
+            return list(self._records.get(id, []))
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _read_urls(self) -> None:
+        for line in self._process.stderr:
+            with self._news:
+                if line.startswith("listening on "):
+                    self._urls.append(line.split()[-1])
+                else:
+                    self.noise.append(line.rstrip())
+                self._news.notify_all()
+
+    def _read_records(self) -> None:
+        for line in self._process.stdout:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                self.noise.append(f"not a record: {line.rstrip()}")
+                continue
+            asked = parse_qs(urlsplit(record["target"]).query)
+            with self._news:
+                id = int(asked.get("id", ["0"])[0])
+                self._records.setdefault(id, []).append(record)
+                self._news.notify_all()
+
+
+class Ids:
+    """Tells requests apart."""
+
+    def __init__(self):
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def next(self) -> int:
+        with self._lock:
+            self._last += 1
+            return self._last
+
+
+def now() -> float:
+    return time.monotonic()

@@ -1,0 +1,35 @@
+"""A good page loads in a browser: no false alarm where a person would see it."""
+
+from __future__ import annotations
+
+from cases import Case, octets
+
+from . import Peers, Test, Wrong
+from .endings import judge_records
+
+
+def tests(peers: Peers) -> list[Test]:
+    browser = peers.clients.get("chromium")
+    if browser is None:
+        return []
+    pages = [
+        Case("none", protocol, tls, promise, 300_000, 300_000, 16_384)
+        for protocol, tls in browser.ways
+        for promise in (True, False)
+    ]
+    return [
+        Test(f"chromium-page/{page}", "chromium", lambda p=page: check(peers, p)) for page in pages
+    ]
+
+
+def check(peers: Peers, page: Case) -> None:
+    id = peers.ids.next()
+    url = peers.server.url(page.tls) + page.target(id)
+    seen = peers.clients["chromium"].load(url, page.protocol, page.tls)
+    wrong = judge_records(page, seen, peers.server.records(id))
+    if (seen.status, seen.error, seen.message) != (200, None, "complete"):
+        wrong.append(f"status {seen.status}, error {seen.error}, readyState {seen.message}")
+    if seen.octets != octets(page.size):
+        wrong.append(f"the page shows {len(seen.octets or b'')} octets of {page.size}")
+    if wrong:
+        raise Wrong("\n".join([*wrong, f"asked for: {url}"]))

@@ -1,0 +1,69 @@
+"""Law 2 by repetition: every curl download of a failing body over HTTP/2 saves every octet produced.
+
+curl 7.88.1 loses up to 122 octets when the reset comes in the same read as the data, so this is the
+client that would show a reset that overtakes them.
+"""
+
+from __future__ import annotations
+
+from cases import LARGEST, Case, octets
+
+from . import Peers, Test, Wrong
+from .endings import judge_records
+
+REPETITIONS = 40
+SMALLEST = 3_000
+FAULTS = ("mid", "drop", "panic", "pause", "aborted")
+FRAMES = (1_000, 16_384, 70_000)
+
+
+def sizes() -> list[int]:
+    """From the smallest to the largest, each larger than the last by the same factor."""
+    factor = (LARGEST / SMALLEST) ** (1 / (REPETITIONS - 1))
+    return [round(SMALLEST * factor**n) for n in range(REPETITIONS)]
+
+
+def repetitions(tls: bool) -> list[Case]:
+    return [
+        # One octet is missing when it fails; the size is never promised.
+        Case(FAULTS[n % len(FAULTS)], "h2", tls, False, size + 1, size, FRAMES[n % len(FRAMES)])
+        for n, size in enumerate(sizes())
+    ]
+
+
+def tests(peers: Peers) -> list[Test]:
+    if "curl" not in peers.clients:
+        return []
+    return [
+        Test(f"curl-repetition/{case}", "curl", lambda k=case: check(peers, k))
+        for tls in (False, True)
+        for case in repetitions(tls)
+    ]
+
+
+def check(peers: Peers, case: Case) -> str:
+    id = peers.ids.next()
+    url = peers.server.url(case.tls) + case.target(id)
+    seen = peers.clients["curl"].fetch(url, "h2", case.tls)
+    wrong = judge_records(case, seen, peers.server.records(id))
+    if seen.error != "exit 92":
+        wrong.append(f"{seen.error!r}, 'exit 92' due")
+    if seen.octets != octets(case.cut):
+        wrong.append(f"LOST OCTETS: {len(seen.octets)} saved, {case.cut} produced")
+    if wrong:
+        raise Wrong("\n".join([*wrong, f"it said: {seen.message or 'nothing'}", f"asked for: {url}"]))
+    return f"{case.cut} octets"
+
+
+def figures(passed: set[str]) -> list[str]:
+    """What was shown, for the end of the report."""
+    lines = []
+    for tls in (False, True):
+        whole = [case for case in repetitions(tls) if f"curl-repetition/{case}" in passed]
+        way = "h2 over TLS" if tls else "h2c"
+        total = sum(case.cut for case in whole)
+        lines.append(
+            f"curl {way}: {len(whole)} of {REPETITIONS} failing downloads saved every octet and gave"
+            f" exit 92 ({SMALLEST} to {LARGEST} octets each, {total} in all)"
+        )
+    return lines
