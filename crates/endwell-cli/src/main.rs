@@ -1,2 +1,66 @@
-//! Being written.
-fn main() {}
+//! The command `endwell`: one verb a file.
+//!
+//! Reads: the command line. Gives: an exit code; errors as one line on standard error.
+#![forbid(unsafe_code)]
+
+mod say;
+
+mod duration;
+
+mod address;
+
+mod tls;
+
+mod log;
+
+mod signals;
+
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::say::{Usage, say};
+
+/// The exit code of a command line that asks for what cannot be.
+const USAGE: u8 = 2;
+
+const AFTER_HELP: &str = "\
+Examples:
+  endwell serve                    this folder, on http://127.0.0.1:8080
+  endwell serve --help             everything that `serve` can do
+
+Exit codes:
+  0  done
+  1  it could not be done, or was ended at once
+  2  the command line asks for what cannot be";
+
+/// HTTP responses that end well, or say so.
+#[derive(Debug, Parser)]
+#[command(name = "endwell", version, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Serve(serve::Serve),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().verb {
+        Verb::Serve(serve) => serve.run(),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            match error.is::<Usage>() {
+                true => ExitCode::from(USAGE),
+                false => ExitCode::FAILURE,
+            }
+        }
+    }
+}
