@@ -17,6 +17,7 @@ from cases import (
     SHORT_BODY,
     STREAM_RESET,
     Case,
+    cases,
 )
 
 # client: {how the message ended: what the client calls it}.
@@ -62,7 +63,7 @@ ERRORS: dict[str, dict[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Exception_:
+class Swallows:
     """A client that takes a broken body for a whole one. A case that stops doing so fails the run."""
 
     client: str
@@ -80,13 +81,42 @@ class Exception_:
         )
 
 
-EXCEPTIONS: list[Exception_] = []
+_MEASURED = "measured by this run; the version is printed above; also 3.11.2 and 3.11.7"
 
-# Where a client gives its user fewer octets than it got. (client, ending): why.
-LOSES_THE_TAIL: dict[tuple[str, str], str] = {}
+EXCEPTIONS = [
+    Swallows(
+        "python",
+        CONNECTION_RESET,
+        True,
+        "ssl gives a reset below TLS as an unexpected EOF, and SSLSocket.read takes that for the end",
+        f"suppress_ragged_eofs, true by default, in CPython's Lib/ssl.py; {_MEASURED}",
+    ),
+    Swallows(
+        "python-read-n",
+        CONNECTION_RESET,
+        True,
+        "as python: a reset below TLS is taken for the end",
+        f"suppress_ragged_eofs, true by default, in CPython's Lib/ssl.py; {_MEASURED}",
+    ),
+    Swallows(
+        "python-read-n",
+        SHORT_BODY,
+        None,
+        "read(n) does not compare what came with Content-Length, read() does",
+        f"HTTPResponse.read in CPython's Lib/http/client.py; {_MEASURED}",
+    ),
+]
+
+# Where a client gives its user less than it got. (client, ending): (at most so many octets, why).
+LOSES_THE_TAIL = {
+    ("python-read-n", CONNECTION_RESET): (
+        8191,
+        "what the read(8192) that raises had gathered stays in its buffer",
+    ),
+}
 
 
-def exception(client: str, case: Case) -> Exception_ | None:
+def exception(client: str, case: Case) -> Swallows | None:
     return next((e for e in EXCEPTIONS if e.fits(client, case)), None)
 
 
@@ -97,3 +127,20 @@ def error(client: str, case: Case) -> str | None:
     if case.wire == REFUSED:
         return ERRORS[client].get(REFUSED)
     return ERRORS[client][case.wire]
+
+
+def mistakes(ways: dict[str, list[tuple[str, bool]]]) -> list[str]:
+    """What is wrong with the tables above: a bad ending without a row, an exception without a case."""
+    by_client = {client: cases(own) for client, own in ways.items()}
+    unnamed = {
+        f"{client} has no name for {case.wire}"
+        for client, own in by_client.items()
+        for case in own
+        if case.wire in BAD_ENDINGS and case.wire not in ERRORS.get(client, {})
+    }
+    idle = {
+        f"exception of {known.client} for {known.wire} fits no case"
+        for known in EXCEPTIONS
+        if not any(known.fits(known.client, case) for case in by_client.get(known.client, []))
+    }
+    return sorted(unnamed | idle)

@@ -19,6 +19,7 @@ mod serve;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::say::{Usage, say};
@@ -50,8 +51,11 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().verb {
-        Verb::Serve(serve) => serve.run(),
+    let done = match Cli::try_parse() {
+        Ok(Cli {
+            verb: Verb::Serve(serve),
+        }) => serve.run(),
+        Err(error) => return misunderstood(&error),
     };
     match done {
         Ok(code) => code,
@@ -63,4 +67,37 @@ fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// Prints a help text that was asked for; makes one sentence of anything else.
+fn misunderstood(error: &clap::Error) -> ExitCode {
+    let asked = !error.use_stderr();
+    if asked || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return if asked {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(USAGE)
+        };
+    }
+    let help = match std::env::args().nth(1).as_deref() {
+        Some("serve") => "endwell serve --help",
+        Some(_) | None => "endwell --help",
+    };
+    say(&format!(
+        "{}; see {help}",
+        sentence(&error.render().to_string())
+    ));
+    ExitCode::from(USAGE)
+}
+
+/// What is wrong, and a name that was perhaps meant; without usage lines.
+fn sentence(rendered: &str) -> String {
+    let mut paragraphs = rendered.split("\n\n");
+    let first = paragraphs.next().unwrap_or_default();
+    let similar = paragraphs.filter(|text| text.contains("similar"));
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    similar.fold(words(first), |all, text| {
+        all + "; " + words(text).trim_start_matches("tip: ")
+    })
 }

@@ -17,7 +17,7 @@ def tests(peers: Peers) -> list[Test]:
     ]
 
 
-def check(peers: Peers, client: Client, case: Case) -> str | None:
+def check(peers: Peers, client: Client, case: Case) -> None:
     id = peers.ids.next()
     url = peers.server.url(case.tls) + case.target(id)
     seen = client.fetch(url, case.protocol, case.tls)
@@ -28,8 +28,6 @@ def check(peers: Peers, client: Client, case: Case) -> str | None:
     ]
     if wrong:
         raise Wrong("\n".join([*wrong, f"it said: {seen.message or 'nothing'}", f"asked for: {url}"]))
-    known = expectations.exception(client.name, case)
-    return f"known exception: {known.reason}" if known else None
 
 
 def judge_ending(client: Client, case: Case, seen: Seen) -> list[str]:
@@ -58,7 +56,8 @@ def judge_octets(client: Client, case: Case, seen: Seen) -> list[str]:
     if seen.octets == due:
         return []
     prefix = due.startswith(seen.octets)
-    if prefix and (client.name, case.wire) in expectations.LOSES_THE_TAIL:
+    spare, _ = expectations.LOSES_THE_TAIL.get((client.name, case.wire), (0, ""))
+    if prefix and len(due) - len(seen.octets) <= spare:
         return []
     kind = "a prefix" if prefix else "other octets"
     return [f"{len(seen.octets)} octets saved ({kind}), {len(due)} due"]

@@ -1,7 +1,9 @@
 """Law 2 by repetition: every curl download of a failing body over HTTP/2 saves every octet produced.
 
-curl 7.88.1 loses up to 122 octets when the reset comes in the same read as the data, so this is the
-client that would show a reset that overtakes them.
+curl 7.88.1 drops what it has read but not written when the reset comes in the same read, so this is the
+client that would show a reset that overtakes its data. It also drops it when it does not run at all for
+longer than the server's grace (25 ms): a kernel acknowledges for a stopped program, and no server can
+tell. Therefore these run alone, after all others.
 """
 
 from __future__ import annotations
@@ -35,13 +37,13 @@ def tests(peers: Peers) -> list[Test]:
     if "curl" not in peers.clients:
         return []
     return [
-        Test(f"curl-repetition/{case}", "curl", lambda k=case: check(peers, k))
+        Test(f"curl-repetition/{case}", "curl", lambda k=case: check(peers, k), quiet=True)
         for tls in (False, True)
         for case in repetitions(tls)
     ]
 
 
-def check(peers: Peers, case: Case) -> str:
+def check(peers: Peers, case: Case) -> None:
     id = peers.ids.next()
     url = peers.server.url(case.tls) + case.target(id)
     seen = peers.clients["curl"].fetch(url, "h2", case.tls)
@@ -52,7 +54,6 @@ def check(peers: Peers, case: Case) -> str:
         wrong.append(f"LOST OCTETS: {len(seen.octets)} saved, {case.cut} produced")
     if wrong:
         raise Wrong("\n".join([*wrong, f"it said: {seen.message or 'nothing'}", f"asked for: {url}"]))
-    return f"{case.cut} octets"
 
 
 def figures(passed: set[str]) -> list[str]:

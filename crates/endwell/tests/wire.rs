@@ -1,0 +1,505 @@
+//! What else a peer sees: neighbours, holds, stalls, drains, documents, trailers.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use endwell::core::{Ending, Framing};
+use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, SeenFraming, http1, http2};
+use support::script::{app, octets};
+use support::{Loop, Setup};
+
+fn target(fault: &str, size: usize, cut: usize, promise: bool, id: usize) -> String {
+    format!("/script?fault={fault}&size={size}&cut={cut}&frame=10000&promise={promise}&id={id}")
+}
+
+fn get11(server: &support::Server, target: &str) -> Seen {
+    http1::observe(
+        server.addr,
+        None,
+        &http1::Request::get11(target),
+        &Pace::fast(),
+    )
+}
+
+#[test]
+fn h2_failed_stream_leaves_its_neighbours_alive() {
+    let setup = Setup::default().policy(|policy| policy.idle_deadline = None);
+    for tls in [false, true] {
+        let server = Setup {
+            tls,
+            ..setup.clone()
+        }
+        .start(app());
+        let tls = tls.then(|| ClientTls::new(&["h2"]));
+        let pace = Pace {
+            window: Some(20_000),
+            ..Pace::fast()
+        };
+        let mut connection =
+            http2::Connection::connect(server.addr, tls.as_ref(), &pace).expect("it accepts");
+        let slow = connection
+            .get(&target("none", 3_000_000, 0, true, 1), &[])
+            .expect("a stream opens");
+        let failing = connection
+            .get(&target("mid", 900_000, 800_000, false, 2), &[])
+            .expect("a stream opens");
+        let seen = connection.observe(failing);
+        assert_eq!(seen.end, SeenEnd::StreamReset(2));
+        assert_eq!(seen.body, octets(800_000));
+        let seen = connection.observe(slow);
+        assert!(seen.is_complete(), "{}", seen.verdict_line());
+        assert_eq!(seen.body, octets(3_000_000));
+        let later = connection.get("/hello", &[]).expect("a stream opens");
+        assert!(connection.observe(later).is_complete());
+        assert!(connection.ping());
+    }
+}
+
+#[test]
+fn h10_short_body_of_unknown_length_gets_a_content_length() {
+    let server = Setup::default().start(app());
+    let target = target("none", 5000, 0, false, 1);
+    let seen = http1::observe(
+        server.addr,
+        None,
+        &http1::Request::get10(&target),
+        &Pace::fast(),
+    );
+    assert_eq!(seen.framing, Some(SeenFraming::ContentLength(5000)));
+    assert!(seen.is_complete());
+    assert_eq!(server.record(&target).framing, Framing::ContentLength);
+}
+
+#[test]
+fn h10_failure_within_the_hold_is_a_5xx() {
+    let server = Setup::default().start(app());
+    for (id, fault) in ["mid", "panic", "drop"].into_iter().enumerate() {
+        let target = target(fault, 5000, 4000, false, id);
+        let seen = http1::observe(
+            server.addr,
+            None,
+            &http1::Request::get10(&target),
+            &Pace::fast(),
+        );
+        assert_eq!(seen.status, Some(500), "{}", seen.verdict_line());
+        assert!(seen.is_complete());
+    }
+}
+
+#[test]
+fn h10_failure_beyond_the_hold_is_a_reset_after_every_octet() {
+    let server = Setup::default().start(app());
+    let target = target("mid", 200_000, 100_000, false, 1);
+    let seen = http1::observe(
+        server.addr,
+        None,
+        &http1::Request::get10(&target),
+        &Pace::fast(),
+    );
+    assert_eq!(seen.framing, Some(SeenFraming::CloseDelimited));
+    assert_eq!(seen.end, SeenEnd::Reset);
+    assert_eq!(seen.body, octets(100_000));
+}
+
+#[test]
+fn h11_user_agent_that_overlooks_a_missing_last_chunk_gets_an_open_one() {
+    let server = Setup::default().start(app());
+    let target = target("mid", 200_000, 100_000, false, 1);
+    let request = http1::Request::get11(&target).with("User-Agent", "Thing/1 CFNetwork/1.2 Darwin");
+    let seen = http1::observe(server.addr, None, &request, &Pace::fast());
+    assert!(seen.open_chunk, "{}", seen.verdict_line());
+    assert_eq!(seen.body, octets(100_000));
+    assert!(!seen.is_complete());
+    assert_eq!(server.record(&target).signal_out, "open_chunk");
+}
+
+fn page(cache: &'static str) -> impl IntoResponse {
+    let body = endwell::stream(|mut producer| async move {
+        producer.send("<p>the whole page</p>").await?;
+        producer.degrade("one part is missing");
+        Ok(producer.finish())
+    });
+    (
+        [
+            (header::CACHE_CONTROL, cache),
+            (header::CONTENT_TYPE, "text/html"),
+        ],
+        body,
+    )
+}
+
+#[test]
+fn degraded_document_ends_clean_only_where_no_cache_may_reuse_it() {
+    let app = Router::new()
+        .route("/private", get(|| async { page("no-store") }))
+        .route("/shared", get(|| async { page("max-age=60") }));
+    let server = Setup::default().start(app);
+    for (path, dest, clean) in [
+        ("/private", Some("document"), true),
+        ("/shared", Some("document"), false),
+        ("/private", Some("empty"), false),
+        ("/private", None, false),
+    ] {
+        let mut request = http1::Request::get11(path);
+        let mut fields = Vec::new();
+        if let Some(dest) = dest {
+            request = request.with("Sec-Fetch-Dest", dest);
+            fields.push(("sec-fetch-dest", dest));
+        }
+        let h1 = http1::observe(server.addr, None, &request, &Pace::fast());
+        let h2 = http2::observe(server.addr, None, path, &fields, &Pace::fast());
+        for seen in [h1, h2] {
+            assert_eq!(seen.body, b"<p>the whole page</p>");
+            assert_eq!(
+                seen.is_complete(),
+                clean,
+                "{path} {dest:?}: {}",
+                seen.verdict_line()
+            );
+        }
+    }
+    let records = server.records();
+    assert!(
+        records
+            .iter()
+            .all(|record| record.ending.as_str() == "degraded")
+    );
+}
+
+#[test]
+fn trailers_follow_a_complete_body_where_they_can() {
+    let app = Router::new().route(
+        "/",
+        get(|| async {
+            let body = endwell::stream(|mut producer| async move {
+                producer.send("digested").await?;
+                let mut fields = HeaderMap::new();
+                fields.insert("x-digest", "abc".parse()?);
+                producer.trailers(fields);
+                Ok(producer.finish())
+            });
+            ([(header::TRAILER, "x-digest")], body)
+        }),
+    );
+    let server = Setup::default().start(app);
+    let asked = http1::Request::get11("/")
+        .with("TE", "trailers")
+        .with("Connection", "TE");
+    let seen = http1::observe(server.addr, None, &asked, &Pace::fast());
+    assert!(seen.is_complete());
+    assert_eq!(seen.trailer("x-digest"), Some("abc"));
+    let seen = get11(&server, "/");
+    assert!(seen.is_complete());
+    assert_eq!(seen.trailer("x-digest"), None);
+    let seen = http2::observe(server.addr, None, "/", &[], &Pace::fast());
+    assert!(seen.is_complete());
+    assert_eq!(seen.trailer("x-digest"), Some("abc"));
+    let sent: Vec<_> = server
+        .records()
+        .iter()
+        .map(|r| r.trailers_sent.len())
+        .collect();
+    assert_eq!(sent, [1, 0, 1]);
+}
+
+#[test]
+fn responses_without_a_body_are_complete() {
+    let app = Router::new()
+        .route("/full", get(|| async { "hello\n" }))
+        .route(
+            "/stream",
+            get(|| async {
+                endwell::stream(|mut producer| async move {
+                    producer.send("x").await?;
+                    Ok(producer.finish())
+                })
+                .promise(1)
+            }),
+        )
+        .route("/204", get(|| async { StatusCode::NO_CONTENT }))
+        .route("/304", get(|| async { StatusCode::NOT_MODIFIED }))
+        .route("/empty", get(|| async { "" }));
+    let server = Setup::default().start(app);
+    let mut session =
+        http1::Session::connect(server.addr, None, &Pace::fast()).expect("it accepts");
+    for (method, path, status) in [
+        ("HEAD", "/full", 200),
+        ("HEAD", "/stream", 200),
+        ("GET", "/204", 204),
+        ("GET", "/304", 304),
+        ("GET", "/empty", 200),
+        ("GET", "/full", 200),
+    ] {
+        let text = format!("{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let seen = match method {
+            "HEAD" => session.exchange(&http1::Request::head11(path)),
+            _ => session.exchange(&http1::Request::raw(text)),
+        };
+        assert_eq!(seen.status, Some(status), "{method} {path}");
+        assert!(
+            seen.is_complete(),
+            "{method} {path}: {}",
+            seen.verdict_line()
+        );
+    }
+    session.close();
+    let seen = http2::observe(server.addr, None, "/204", &[], &Pace::fast());
+    assert!(seen.is_complete(), "{}", seen.verdict_line());
+    server.record("/full");
+    let until = Instant::now() + Duration::from_secs(5);
+    while server.records().len() < 7 && Instant::now() < until {
+        std::thread::yield_now();
+    }
+    let records = server.records();
+    assert_eq!(records.len(), 7);
+    for record in records {
+        assert!(record.ending.is_complete(), "{}", record.json());
+    }
+}
+
+#[test]
+fn stalled_client_loses_its_connection_at_the_deadline() {
+    let setup = Setup::default().policy(|policy| {
+        policy.stall_deadline = Some(Duration::from_millis(300));
+    });
+    let server = setup.start(app());
+    let big = |id| target("none", 30_000_000, 0, false, id);
+    let mut session = http1::Session::connect(
+        server.addr,
+        None,
+        &Pace {
+            receive_buffer: Some(16384),
+            ..Pace::fast()
+        },
+    )
+    .expect("it accepts");
+    session
+        .send(&http1::Request::get11(&big(1)))
+        .expect("the request is sent");
+    let window = Pace {
+        window: Some(1000),
+        ..Pace::fast()
+    };
+    let mut connection =
+        http2::Connection::connect(server.addr, None, &window).expect("it accepts");
+    let stream = connection.get(&big(2), &[]).expect("a stream opens");
+    connection.read_until(stream, |seen| seen.status.is_some());
+    for id in [1, 2] {
+        let record = server.record(&big(id));
+        assert_eq!(
+            record.error_type(),
+            Some("connection_write_timeout"),
+            "{}",
+            record.json()
+        );
+        assert!(
+            matches!(record.ending, Ending::Failed(_)),
+            "{}",
+            record.json()
+        );
+    }
+    assert_eq!(session.read().end, SeenEnd::Reset);
+}
+
+#[test]
+fn a_slow_client_is_not_a_stalled_one() {
+    let setup = Setup::default().policy(|policy| {
+        policy.stall_deadline = Some(Duration::from_millis(300));
+    });
+    let server = setup.start(app());
+    let pace = Pace {
+        receive_buffer: Some(16384),
+        window: Some(2000),
+        chunk: 1000,
+        pause: Duration::from_millis(10),
+        ..Pace::fast()
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let target = target("none", 60_000, 0, true, 1);
+            let seen = http2::observe(server.addr, None, &target, &[], &pace);
+            assert!(seen.is_complete(), "{}", seen.verdict_line());
+        });
+        scope.spawn(|| {
+            let target = target("none", 60_000, 0, true, 2);
+            let request = http1::Request::get11(&target);
+            let seen = http1::observe(server.addr, None, &request, &pace);
+            assert!(seen.is_complete(), "{}", seen.verdict_line());
+        });
+    });
+}
+
+#[test]
+fn shutdown_lets_bodies_finish_and_fails_the_rest_at_the_deadline() {
+    for tls in [false, true] {
+        let setup = Setup {
+            tls,
+            drain: Duration::from_millis(400),
+            ..Setup::default()
+        };
+        let server = setup.start(app());
+        let h1 = tls.then(|| ClientTls::new(&["http/1.1"]));
+        let h2 = tls.then(|| ClientTls::new(&["h2"]));
+        let silent = |promise, id| target("silent", 300_000, 200_000, promise, id);
+        let good = target("pause", 300_000, 300_000, false, 9);
+        let fast = Pace::fast();
+        std::thread::scope(|scope| {
+            let seen11 = scope.spawn(|| {
+                let request = http1::Request::get11(&silent(false, 1));
+                http1::observe(server.addr, h1.as_ref(), &request, &fast)
+            });
+            let seen10 = scope.spawn(|| {
+                let request = http1::Request::get10(&silent(false, 2));
+                http1::observe(server.addr, h1.as_ref(), &request, &fast)
+            });
+            let short = scope.spawn(|| {
+                let request = http1::Request::get11(&silent(true, 3));
+                http1::observe(server.addr, h1.as_ref(), &request, &fast)
+            });
+            let seen2 = scope
+                .spawn(|| http2::observe(server.addr, h2.as_ref(), &silent(false, 4), &[], &fast));
+            let good = scope.spawn(|| {
+                let request = http1::Request::get11(&good);
+                http1::observe(server.addr, h1.as_ref(), &request, &fast)
+            });
+            std::thread::sleep(Duration::from_millis(100));
+            server.shutdown.drain();
+            let ends = [
+                (
+                    seen11,
+                    if tls {
+                        SeenEnd::CloseNotify
+                    } else {
+                        SeenEnd::Fin
+                    },
+                ),
+                (seen10, SeenEnd::Reset),
+                (
+                    short,
+                    if tls {
+                        SeenEnd::CloseNotify
+                    } else {
+                        SeenEnd::Fin
+                    },
+                ),
+                (seen2, SeenEnd::StreamReset(2)),
+            ];
+            for (seen, end) in ends {
+                let seen = seen.join().expect("the observer does not panic");
+                assert_eq!(seen.body, octets(200_000), "{}", seen.verdict_line());
+                assert_eq!(seen.end, end, "tls {tls}");
+            }
+            let good = good.join().expect("the observer does not panic");
+            assert_eq!(good.body, octets(300_000));
+        });
+        assert!(server.stopped(Duration::from_secs(10)));
+        for (promise, id) in [(false, 1), (false, 2), (true, 3), (false, 4)] {
+            let record = server.record(&silent(promise, id));
+            assert_eq!(
+                record.error_type(),
+                Some("server_shutdown"),
+                "{}",
+                record.json()
+            );
+            assert_eq!(record.tally.sent, 200_000, "{}", record.json());
+        }
+    }
+}
+
+#[test]
+fn h2_goaway_waits_for_the_streams_under_way() {
+    let server = Setup::default().start(app());
+    let pace = Pace {
+        window: Some(50_000),
+        ..Pace::fast()
+    };
+    let mut connection = http2::Connection::connect(server.addr, None, &pace).expect("it accepts");
+    let stream = connection
+        .get(&target("none", 400_000, 0, true, 1), &[])
+        .expect("a stream opens");
+    connection.read_until(stream, |seen| seen.body.len() > 1000);
+    server.shutdown.drain();
+    std::thread::sleep(Duration::from_millis(100));
+    let seen = connection.observe(stream);
+    assert!(seen.is_complete(), "{}", seen.verdict_line());
+    let goaway = seen
+        .frames
+        .iter()
+        .position(|frame| frame.starts_with("GOAWAY"));
+    let end = seen
+        .frames
+        .iter()
+        .position(|frame| frame.contains("END_STREAM"));
+    assert!(goaway.is_none() || goaway > end, "{:?}", seen.frames);
+    assert!(server.stopped(Duration::from_secs(10)));
+}
+
+#[test]
+fn second_shutdown_ends_at_once_and_nothing_looks_whole() {
+    let server = Setup::default().start(app());
+    let silent = target("silent", 300_000, 200_000, false, 1);
+    std::thread::scope(|scope| {
+        let seen = scope.spawn(|| {
+            let request = http1::Request::get10(&silent);
+            http1::observe(server.addr, None, &request, &Pace::fast())
+        });
+        std::thread::sleep(Duration::from_millis(100));
+        server.shutdown.drain();
+        server.shutdown.now();
+        let seen = seen.join().expect("the observer does not panic");
+        assert!(!seen.is_complete(), "{}", seen.verdict_line());
+    });
+    assert!(server.stopped(Duration::from_secs(3)));
+}
+
+#[test]
+fn an_unread_request_body_does_not_destroy_the_answer() {
+    let app = Router::new().route(
+        "/",
+        axum::routing::post(|| async { (StatusCode::PAYLOAD_TOO_LARGE, "x".repeat(200_000)) }),
+    );
+    for server_loop in [Loop::Ours, Loop::Stock] {
+        let setup = Setup {
+            server_loop,
+            ..Setup::default()
+        };
+        let server = setup.start(app.clone());
+        let pace = Pace {
+            receive_buffer: Some(16384),
+            ..Pace::late()
+        };
+        let mut session = http1::Session::connect(server.addr, None, &pace).expect("it accepts");
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n";
+        session.write(head.as_bytes()).expect("the head is sent");
+        session
+            .write(&[b'y'; 300_000])
+            .expect("the kernel takes this much");
+        let seen = session.read();
+        assert_eq!(seen.status, Some(413), "{}", seen.verdict_line());
+        assert!(seen.is_complete(), "{}", seen.verdict_line());
+    }
+}
+
+#[test]
+fn head_hold_lets_the_head_go_after_its_time() {
+    let setup = Setup::default().policy(|policy| {
+        policy.head_hold = Some(Duration::from_millis(50));
+    });
+    let server = setup.start(app());
+    let target = target("silent", 100, 0, false, 1);
+    let mut session =
+        http1::Session::connect(server.addr, None, &Pace::fast()).expect("it accepts");
+    session
+        .send(&http1::Request::get11(&target))
+        .expect("the request is sent");
+    let seen = session.read_until(|seen| seen.status.is_some());
+    assert_eq!(seen.status, Some(200));
+    session.close();
+    let record = server.record(&target);
+    assert_eq!(record.status, 200, "{}", record.json());
+}
