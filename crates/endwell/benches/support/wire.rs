@@ -65,17 +65,9 @@ impl Http1 {
             }
             false => octets,
         };
-        self.skip(
-            wire,
-            (have - head) as u64,
-            &self.room[head..have].to_vec(),
-            chunked,
-        )
-    }
-
-    fn skip(&mut self, wire: u64, mut got: u64, early: &[u8], chunked: bool) -> io::Result<()> {
         let mut tail = [0; 5];
-        keep_tail(&mut tail, early);
+        keep_tail(&mut tail, &self.room[head..have]);
+        let mut got = (have - head) as u64;
         while got < wire {
             let read = self.socket.read(&mut self.room)?;
             if read == 0 {

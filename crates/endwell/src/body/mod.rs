@@ -80,8 +80,8 @@ pub struct Body {
     source: Source,
     said_by: SaidBy,
     promised: Option<u64>,
-    /// The error waits one round, so that an encoder outside flushes what it holds.
-    breaking: Option<Broken>,
+    /// The error, and how many rounds it still waits.
+    breaking: Option<(Broken, u8)>,
     ended: bool,
 }
 
@@ -172,6 +172,21 @@ impl Body {
         response
     }
 
+    fn poll_breaking(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self.breaking.take() {
+            Some((broken, 0)) => {
+                self.ended = true;
+                Poll::Ready(Some(Err(broken)))
+            }
+            Some((broken, rounds)) => {
+                self.breaking = Some((broken, rounds - 1));
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            None => Poll::Ready(None),
+        }
+    }
+
     fn end(
         &mut self,
         ending: Ending,
@@ -184,13 +199,19 @@ impl Body {
                 Poll::Ready(trailers.map(|fields| Ok(Frame::trailers(fields))))
             }
             ending @ (Ending::Degraded(_) | Ending::Failed(_) | Ending::Cancelled(_)) => {
-                self.breaking = Some(Broken(ending));
-                cx.waker().wake_by_ref();
-                Poll::Pending
+                self.breaking = Some((Broken(ending), ROUNDS));
+                self.poll_breaking(cx)
             }
         }
     }
 }
+
+/// How often a body answers `Pending` before its error, so that an encoder outside it hands over
+/// what it holds.
+///
+/// async-compression 0.4.52 takes the first as the wish to flush and needs a second once the
+/// flush is done, or the error overtakes the rest of its output; the third is for others.
+const ROUNDS: u8 = 3;
 
 /// Travels in a response's extensions from [`Body::into_http`] to the layer.
 #[derive(Debug, Clone, Copy)]
@@ -256,9 +277,8 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
-        if let Some(broken) = this.breaking.take() {
-            this.ended = true;
-            return Poll::Ready(Some(Err(broken)));
+        if this.breaking.is_some() {
+            return this.poll_breaking(cx);
         }
         if this.ended {
             return Poll::Ready(None);
