@@ -34,7 +34,7 @@ h1{font-size:1.25rem;overflow-wrap:anywhere}\
 table{border-collapse:collapse;width:100%}\
 th{text-align:left;font-weight:600;color:#666}\
 th,td{padding:.25rem .75rem .25rem 0;border-bottom:1px solid #ddd;vertical-align:top}\
-td:first-child{overflow-wrap:anywhere}\
+td:first-child{width:100%;overflow-wrap:anywhere}\
 th+th,td+td{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\
 a{color:#0b57d0;text-decoration:none}a:hover{text-decoration:underline}\
 i{color:#777}\

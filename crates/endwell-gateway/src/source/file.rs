@@ -7,7 +7,8 @@
 //! # What counts as a change
 //!
 //! When a file is opened its size, times, link count, mode, owner and path are noted. After every
-//! read, and once more before the promised length is fulfilled, they are compared:
+//! read, before its octets are handed over, and once more before the promised length is fulfilled,
+//! they are compared:
 //!
 //! | seen | ending |
 //! |---|---|
@@ -235,12 +236,8 @@ async fn send(
     while !rest.is_empty() {
         frame = (frame * 2).min(LARGEST);
         let (at, octets) = (rest.start, frame_of(frame, rest.end - rest.start));
-        let last = rest.start + octets as u64 == rest.end;
         let read = blocking(move || {
             let read = opened.read(at, octets)?;
-            if last {
-                opened.prove_the_end()?;
-            }
             Ok((opened, read))
         });
         let octets;

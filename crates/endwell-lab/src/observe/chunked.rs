@@ -4,7 +4,7 @@
 //! Gives: payload, trailer fields, and where exactly the coding stands.
 //! Never: accepts a bare LF, a sign, a blank before the size, or a size over 64 bits.
 
-use super::response::field_of;
+use super::field::field_of;
 
 /// Longest chunk-size line: room for any extension a sane peer sends.
 const LINE_LIMIT: usize = 4096;

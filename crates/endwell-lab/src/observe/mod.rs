@@ -18,6 +18,8 @@ pub mod pace;
 
 pub mod transport;
 
+mod field;
+
 mod chunked;
 
 mod response;

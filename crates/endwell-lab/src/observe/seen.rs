@@ -7,6 +7,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use endwell_core::{Evidence, Framing, Protocol, Seen as What, Verdict, verdict};
+
 /// Frame texts kept at either end of a long stream: the first and the last ones tell the story.
 const FRAMES_KEPT: usize = 2048;
 
@@ -168,6 +170,53 @@ impl Seen {
             SeenFraming::EndStream => self.end == SeenEnd::EndStream,
             SeenFraming::NoBody => self.end == SeenEnd::Length,
         }
+    }
+
+    /// The facts as the vocabulary's [`Evidence`], once a framing was seen.
+    #[must_use]
+    pub fn evidence(&self) -> Option<Evidence> {
+        let protocol = match self.version.as_deref() {
+            Some("1.0") => Protocol::Http10,
+            Some("2") => Protocol::Http2,
+            _ => Protocol::Http11,
+        };
+        let framing = match self.framing? {
+            SeenFraming::ContentLength(_) => Framing::ContentLength,
+            SeenFraming::Chunked => Framing::Chunked,
+            SeenFraming::CloseDelimited => Framing::CloseDelimited,
+            SeenFraming::EndStream => Framing::EndStream,
+            SeenFraming::NoBody => Framing::NoBody,
+        };
+        let seen = match &self.end {
+            SeenEnd::LastChunk | SeenEnd::Length | SeenEnd::EndStream => What::EndMark,
+            SeenEnd::Fin => What::Fin,
+            SeenEnd::CloseNotify => What::CloseNotify,
+            SeenEnd::Reset | SeenEnd::Tls(_) | SeenEnd::Io(_) => What::ConnectionReset,
+            SeenEnd::StreamReset(code) | SeenEnd::GoAway { code, .. } => {
+                What::StreamReset(u64::from(*code))
+            }
+            SeenEnd::Malformed(_) => What::Malformed,
+            SeenEnd::TimedOut => What::TimedOut,
+            SeenEnd::TooLarge(_) | SeenEnd::Open => What::Left,
+        };
+        Some(Evidence {
+            protocol,
+            framing,
+            tls: self.close_notify.is_some(),
+            promised: self.header("content-length").and_then(|n| n.parse().ok()),
+            received: self.body.len() as u64,
+            seen,
+        })
+    }
+
+    /// What a receiver may conclude, by the vocabulary's rule.
+    ///
+    /// It is stricter than [`Seen::is_complete`]: a close-delimited body without TLS is
+    /// [`Verdict::Undetermined`], never complete.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.evidence()
+            .map_or(Verdict::Incomplete, |evidence| verdict(&evidence))
     }
 
     /// Gives one line for a table: status, framing, octets, end, and whether it was whole.

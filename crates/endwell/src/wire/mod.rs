@@ -8,9 +8,9 @@
 #[allow(unsafe_code)]
 pub(crate) mod socket;
 
-pub(crate) mod exchange;
-
 pub(crate) mod conn;
+
+pub(crate) mod exchange;
 
 mod http1;
 

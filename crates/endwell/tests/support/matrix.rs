@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use endwell::core::Ending;
+use endwell::core::{Ending, Verdict};
 use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, http1, http2};
 
 use super::script::{Ask, Fault, app, octets};
@@ -209,7 +209,7 @@ impl Case {
             }
             return Ok(());
         }
-        if seen.is_complete() {
+        if seen.is_complete() || seen.verdict() != Verdict::Incomplete {
             return wrong("SILENT TRUNCATION");
         }
         let end = format!("{:?}", seen.end);

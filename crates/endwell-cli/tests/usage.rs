@@ -1,0 +1,244 @@
+//! Bad use: one sentence with the thing and the way out, and an exit code.
+#![cfg(unix)]
+
+mod common;
+
+use std::fs::{self, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use common::{Folder, run, run_command, unprivileged};
+
+/// Writes a certificate and its key.
+fn pair(folder: &Folder, name: &str) -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let certificate = folder.write(&format!("{name}.crt"), made.cert.pem());
+    let key = folder.write(&format!("{name}.key"), made.signing_key.serialize_pem());
+    (text(&certificate), text(&key))
+}
+
+/// It fails with this code and this line, and says nothing else.
+fn fails(code: i32, args: &[&str], line: &str) {
+    let (exit, out, error) = run(args);
+    assert_eq!(error, format!("error: {line}\n"), "{args:?}");
+    assert_eq!((exit, out.as_str()), (Some(code), ""), "{args:?}");
+}
+
+#[test]
+fn a_command_line_that_cannot_be_is_2() {
+    let see = "; see endwell serve --help";
+    for (args, line) in [
+        (
+            &["--listen", ":80"][..],
+            "invalid value ':80' for '--listen <ADDR>': write 127.0.0.1:80 for this machine only, or 0.0.0.0:80 or [::]:80 for the whole network",
+        ),
+        (
+            &["--listen", "8080"],
+            "invalid value '8080' for '--listen <ADDR>': it has no port; write for example 127.0.0.1:8080",
+        ),
+        (
+            &["--listen", "::1"],
+            "invalid value '::1' for '--listen <ADDR>': write for example 127.0.0.1:8080, localhost:8080 or [::1]:8080",
+        ),
+        (
+            &["--drain", "soon"],
+            "invalid value 'soon' for '--drain <DURATION>': write a duration such as 30s, 500ms, 2m or 0",
+        ),
+        (&["--stall-timeout", "-1"], "unexpected argument '-1' found"),
+        (
+            &["--growing", "maybe"],
+            "invalid value 'maybe' for '--growing <WHAT>' [possible values: fail, allow]",
+        ),
+        (
+            &["--half-close", "x"],
+            "invalid value 'x' for '--half-close <MEANING>' [possible values: cancel, tolerate]",
+        ),
+        (
+            &["--log-format", "xml"],
+            "invalid value 'xml' for '--log-format <FORMAT>' [possible values: combined, json]",
+        ),
+        (
+            &["--drain"],
+            "a value is required for '--drain <DURATION>' but none was supplied",
+        ),
+        (
+            &["--lisen", "x"],
+            "unexpected argument '--lisen' found; a similar argument exists: '--listen'",
+        ),
+        (&[".", "extra"], "unexpected argument 'extra' found"),
+    ] {
+        fails(2, &[&["serve"], args].concat(), &format!("{line}{see}"));
+    }
+    fails(
+        2,
+        &["srve"],
+        "unrecognized subcommand 'srve'; a similar subcommand exists: 'serve'; see endwell --help",
+    );
+    for (args, line) in [
+        (
+            &["--tls-cert", "a"][..],
+            "--tls-cert needs its key; add --tls-key FILE",
+        ),
+        (
+            &["--tls-key", "a"],
+            "--tls-key needs its certificate; add --tls-cert FILE",
+        ),
+        (
+            &["--tls-self-signed", "--tls-cert", "a"],
+            "--tls-self-signed makes its own certificate; leave it out to use --tls-cert and --tls-key",
+        ),
+    ] {
+        fails(2, &[&["serve"], args].concat(), line);
+    }
+    assert_eq!(run(&[]).0, Some(2));
+}
+
+#[test]
+fn a_folder_that_is_none_is_1() {
+    let folder = Folder::new();
+    let file = folder.write("file", "x");
+    let (file, none) = (file.display(), folder.path("none"));
+    let none = none.display();
+    let line = format!("there is no folder {none}; make it, or name another: endwell serve DIR");
+    fails(1, &["serve", &none.to_string()], &line);
+    let line = format!("{file} is not a folder; name the folder it is in: endwell serve DIR");
+    fails(1, &["serve", &file.to_string()], &line);
+}
+
+#[test]
+fn a_port_in_use_is_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let next = address.port().checked_add(1).unwrap_or(0);
+    let line = format!(
+        "{address} is already in use; choose another with --listen 127.0.0.1:{next} (port 0 picks a free one)"
+    );
+    fails(1, &["serve", "--listen", &address.to_string()], &line);
+}
+
+#[test]
+fn an_address_of_another_machine_is_1() {
+    let line = "192.0.2.1 is no address of this machine; choose another with --listen, such as 127.0.0.1:8080";
+    fails(1, &["serve", "--listen", "192.0.2.1:8080"], line);
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_1() {
+    let line = "cannot write the log /nowhere/log (No such file or directory (os error 2)); give --log another file, or - for standard output";
+    fails(1, &["serve", "--log", "/nowhere/log"], line);
+}
+
+#[test]
+fn certificates_that_cannot_be_used_are_1() {
+    let folder = Folder::new();
+    let (certificate, key) = pair(&folder, "one");
+    let (_, other) = pair(&folder, "other");
+    let none = folder.path("none").display().to_string();
+    let broken = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+    let broken = folder.write("broken", broken).display().to_string();
+    let way_out = "give --tls-cert a PEM file with a certificate";
+    let key_way_out = "give --tls-key a PEM file with an unencrypted private key";
+    for (certificate, key, line) in [
+        (
+            &none,
+            &key,
+            format!("cannot read {none} (No such file or directory (os error 2)); {way_out}"),
+        ),
+        (
+            &certificate,
+            &none,
+            format!("cannot read {none} (No such file or directory (os error 2)); {key_way_out}"),
+        ),
+        (
+            &folder.root().to_owned(),
+            &key,
+            format!(
+                "cannot read {} (Is a directory (os error 21)); {way_out}",
+                folder.root()
+            ),
+        ),
+        (
+            &key,
+            &certificate,
+            format!("{key} holds no certificate; {way_out}"),
+        ),
+        (
+            &certificate,
+            &certificate,
+            format!("{certificate} holds no private key; {key_way_out}"),
+        ),
+        (
+            &certificate,
+            &other,
+            format!(
+                "the key in {other} does not belong to the certificate in {certificate}; give --tls-key the one that it was made with"
+            ),
+        ),
+    ] {
+        fails(
+            1,
+            &["serve", "--tls-cert", certificate, "--tls-key", key],
+            &line,
+        );
+    }
+    let (exit, _, error) = run(&["serve", "--tls-cert", &broken, "--tls-key", &key]);
+    assert!(
+        error.starts_with(&format!("error: {broken} is damaged (")),
+        "{error}"
+    );
+    assert!(error.ends_with(&format!("); {way_out}\n")), "{error}");
+    assert_eq!(exit, Some(1));
+}
+
+#[test]
+fn what_needs_privileges_is_1() {
+    let folder = Folder::new();
+    let (certificate, key) = pair(&folder, "one");
+    let Some(mut command) = unprivileged(&folder) else {
+        println!("skipped: this user cannot become another one");
+        return;
+    };
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    let args = ["serve", "--tls-cert", &certificate, "--tls-key", &key];
+    let (exit, out, error) = run_command(command.args(args));
+    let line = format!(
+        "error: cannot read {key} (Permission denied (os error 13)); give --tls-key a PEM file with an unencrypted private key\n"
+    );
+    assert_eq!((exit, out.as_str(), error), (Some(1), "", line));
+    let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    if first.is_ok_and(|first| first.trim() == "1024") {
+        let mut command = unprivileged(&folder).expect("as before");
+        let (exit, _, error) = run_command(command.args(["serve", "--listen", "127.0.0.1:1023"]));
+        let line = "error: port 1023 needs privileges; choose one from 1024 on, such as --listen 127.0.0.1:8080\n";
+        assert_eq!((exit, error.as_str()), (Some(1), line));
+    }
+}
+
+#[test]
+fn help_names_every_flag_and_code() {
+    let (exit, help, error) = run(&["serve", "--help"]);
+    assert_eq!((exit, error.as_str()), (Some(0), ""));
+    for text in [
+        "--listen <ADDR>",
+        "--tls-cert <FILE>",
+        "--tls-key <FILE>",
+        "--tls-self-signed",
+        "--log-format <FORMAT>",
+        "--log <FILE>",
+        "--half-close <MEANING>",
+        "--drain <DURATION>",
+        "--stall-timeout <DURATION>",
+        "--growing <WHAT>",
+        "Examples:",
+        "Signals:",
+        "Exit codes:",
+    ] {
+        assert!(help.contains(text), "{text}");
+    }
+    let (exit, version, _) = run(&["--version"]);
+    let expected = format!("endwell {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!((exit, version), (Some(0), expected));
+    assert!(run(&["--help"]).1.contains("Exit codes:"));
+}
