@@ -7,7 +7,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use common::{Folder, Server, address, endwell, pattern, unprivileged};
+use common::{Folder, LARGE, Server, address, endwell, large, pattern, unprivileged};
 use endwell_lab::observe::http1::{Request, Session, observe};
 use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, http2};
 
@@ -123,8 +123,8 @@ fn https_serves_h2_and_http1() {
 #[test]
 fn json_names_the_fields_of_a_failure() {
     let folder = Folder::new();
-    let octets = 16 * 1024 * 1024;
-    let path = folder.write("file.bin", pattern(octets));
+    let octets = LARGE;
+    let path = folder.write("file.bin", large());
     let log = folder.path("log.jsonl");
     let args = ["--log-format", "json", "--log", log.to_str().unwrap()];
     let mut server = Server::start(&folder, &args);
@@ -146,7 +146,7 @@ fn json_names_the_fields_of_a_failure() {
         .unwrap();
     let seen = session.read();
     assert_eq!((seen.is_complete(), &seen.end), (false, &SeenEnd::Fin));
-    assert!(pattern(octets).starts_with(&seen.body));
+    assert!(large().starts_with(&seen.body));
     server.signal("INT");
     assert_eq!(server.wait().code(), Some(0));
     let lines = fs::read_to_string(&log).unwrap();
@@ -182,8 +182,7 @@ fn json_names_the_fields_of_a_failure() {
 #[test]
 fn growing_files_are_complete_if_allowed() {
     let folder = Folder::new();
-    let octets = 16 * 1024 * 1024;
-    let path = folder.write("file.log", pattern(octets));
+    let path = folder.write("file.log", large());
     let pace = Pace {
         receive_buffer: Some(32 * 1024),
         ..Pace::fast()
@@ -206,7 +205,7 @@ fn growing_files_are_complete_if_allowed() {
 #[test]
 fn half_close_means_what_it_is_told_to() {
     let folder = Folder::new();
-    folder.write("file.bin", pattern(16 * 1024 * 1024));
+    folder.write("file.bin", large());
     let pace = Pace {
         receive_buffer: Some(32 * 1024),
         ..Pace::fast()
@@ -230,7 +229,7 @@ fn half_close_means_what_it_is_told_to() {
 #[test]
 fn a_client_that_stalls_loses_its_connection() {
     let folder = Folder::new();
-    folder.write("file.bin", pattern(16 * 1024 * 1024));
+    folder.write("file.bin", large());
     let server = Server::start(&folder, &["--stall-timeout", "200ms"]);
     let pace = Pace {
         receive_buffer: Some(32 * 1024),
@@ -319,7 +318,7 @@ fn files_that_cannot_be_read_are_403() {
     fs::create_dir(folder.path("closed")).unwrap();
     folder.write("closed/file", "x");
     for path in [secret, folder.path("closed")] {
-        fs::set_permissions(path, Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
     }
     let Some(mut command) = unprivileged(&folder) else {
         println!("skipped: this user cannot become another one");

@@ -5,11 +5,9 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{DEADLINE, Folder, Server, pattern};
+use common::{DEADLINE, Folder, LARGE, Server, large};
 use endwell_lab::observe::http1::{Request, Session};
 use endwell_lab::observe::{Pace, Seen, SeenEnd, http2};
-
-const SIZE: usize = 16 * 1024 * 1024;
 
 /// A client of which the server cannot get rid in its buffers.
 fn pace() -> Pace {
@@ -21,7 +19,7 @@ fn pace() -> Pace {
 
 fn serving(args: &[&str]) -> (Folder, Server) {
     let folder = Folder::new();
-    folder.write("file.bin", pattern(SIZE));
+    folder.write("file.bin", large());
     let server = Server::start(&folder, &[&["--log-format", "json"], args].concat());
     (folder, server)
 }
@@ -38,7 +36,7 @@ fn record(server: &Server) -> serde_json::Value {
 }
 
 fn is_short(seen: &Seen) -> bool {
-    !seen.is_complete() && seen.body.len() < SIZE && pattern(SIZE).starts_with(&seen.body)
+    !seen.is_complete() && seen.body.len() < LARGE && large().starts_with(&seen.body)
 }
 
 #[test]
@@ -61,12 +59,14 @@ fn a_download_completes_within_the_drain() {
         }
         for seen in [session.read(), connection.observe(stream)] {
             assert!(
-                seen.is_complete() && seen.body == pattern(SIZE),
+                seen.is_complete() && seen.body == large(),
                 "{}",
                 seen.verdict_line()
             );
             assert_eq!(record(&server)["ending"], "complete");
         }
+        session.close();
+        connection.close();
         assert_eq!(server.wait().code(), Some(0));
     }
 }
@@ -83,6 +83,7 @@ fn a_download_that_meets_the_deadline_is_failed() {
     let seen = session.read();
     assert!(is_short(&seen), "{}", seen.verdict_line());
     assert_eq!(seen.end, SeenEnd::Fin);
+    session.close();
     let record = record(&server);
     assert_eq!(
         (&record["ending"], &record["ended_by"]),

@@ -48,7 +48,7 @@ const LISTING_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 ///
 /// # Examples
 /// ```no_run
-/// # async fn main() -> std::io::Result<()> {
+/// # async fn run() -> std::io::Result<()> {
 /// use endwell_gateway::{Files, Growing};
 /// let files = Files::new("logs")?.growing(Growing::Allow);
 /// let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await?;

@@ -5,7 +5,7 @@
 //! found out, stands in [`source::file`].
 //!
 //! ```no_run
-//! # async fn main() -> std::io::Result<()> {
+//! # async fn run() -> std::io::Result<()> {
 //! let tcp = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 //! let files = endwell_gateway::Files::new("public")?;
 //! endwell::serve(endwell::listen(tcp), files).await

@@ -129,7 +129,7 @@ fn fails(growing: Growing, change: Change, message: &str) -> Vec<Seen> {
             (record.ending.as_str(), cause.kind.as_str()),
             ("failed", "source_changed")
         );
-        assert!(cause.message.ends_with(message), "{}", cause.message);
+        assert!(cause.message.contains(message), "{}", cause.message);
         assert_eq!(record.tally.promised, Some(SIZE as u64));
         assert_eq!(record.tally.sent, seen.body.len() as u64, "{line}");
         all.push(seen);
@@ -188,11 +188,8 @@ fn file_rewritten_peer_sees_short_body() {
 
 #[test]
 fn file_rewritten_and_time_set_back_peer_sees_short_body() {
-    fails(
-        Growing::Fail,
-        SET_BACK,
-        "was rewritten with its time set back while it was sent",
-    );
+    // A read may fall between the two: then the time is seen before it is set back.
+    fails(Growing::Fail, SET_BACK, "/file.bin was rewritten");
 }
 
 #[test]

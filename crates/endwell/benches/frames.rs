@@ -378,7 +378,10 @@ fn main() {
     let clock = tokio::runtime::Runtime::new().expect("a runtime starts");
     let _inside = clock.enter();
     let mut contenders = contenders();
-    table(&mut contenders);
+    // With a filter only criterion is asked.
+    if std::env::args().skip(1).all(|arg| arg.starts_with('-')) {
+        table(&mut contenders);
+    }
     let mut criterion = Criterion::default()
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))

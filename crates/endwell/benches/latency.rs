@@ -19,7 +19,6 @@ use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, http2};
 use support::{machine, median, millis, quantile};
 
 #[path = "../tests/support/certificate.rs"]
-#[allow(unreachable_pub)]
 mod certificate;
 
 const RUNS: usize = 200;

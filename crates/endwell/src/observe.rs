@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -96,11 +96,11 @@ impl Log {
 impl Observer for Log {
     fn ended(&self, record: Record) {
         let records = lock(&self.records);
-        match records.as_ref().map(|records| records.try_send(record)) {
-            Some(Ok(())) => {}
-            Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-            }
+        let kept = records
+            .as_ref()
+            .is_some_and(|records| records.try_send(record).is_ok());
+        if !kept {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -130,3 +130,14 @@ fn random_good_responses_raise_no_alarm() {
     all_told(&Servers::start(&Setup::default()), &cases);
     println!("{} good responses: 0 false alarms", cases.len());
 }
+
+#[test]
+fn the_docs_show_what_is_seen() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let table = support::matrix::table();
+    let docs = include_str!("../../../docs/endings.md");
+    assert!(
+        docs.contains(&table),
+        "docs/endings.md is not what `cargo run -p endwell --example matrix` prints:\n{table}"
+    );
+}

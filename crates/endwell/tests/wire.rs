@@ -61,6 +61,51 @@ fn h2_failed_stream_leaves_its_neighbours_alive() {
 }
 
 #[test]
+fn h2_head_behind_a_full_socket_arrives_before_the_reset() {
+    let server = Setup::default().start(app());
+    let pace = Pace {
+        window: Some(64 * 1024 * 1024),
+        receive_buffer: Some(16384),
+        ..Pace::fast()
+    };
+    for (id, fault) in ["committed", "mid"].into_iter().enumerate() {
+        let mut connection =
+            http2::Connection::connect(server.addr, None, &pace).expect("it accepts");
+        let big = connection
+            .get(&target("none", 30_000_000, 0, true, id), &[])
+            .expect("a stream opens");
+        // Until the socket is full: nothing of another stream can leave now.
+        std::thread::sleep(Duration::from_millis(200));
+        let failing = connection
+            .get(&target(fault, 500, 300, false, 10 + id), &[])
+            .expect("a stream opens");
+        // Longer than the grace.
+        std::thread::sleep(Duration::from_millis(200));
+        let seen = connection.observe(failing);
+        assert_eq!(seen.status, Some(200), "{}", seen.verdict_line());
+        assert_eq!(seen.body, octets(if fault == "mid" { 300 } else { 0 }));
+        assert_eq!(seen.end, SeenEnd::StreamReset(2));
+        connection.cancel(big, 8);
+    }
+}
+
+#[test]
+fn h2_head_arrives_before_the_reset_even_without_a_grace() {
+    let setup = Setup::default().policy(|policy| policy.grace.default = Duration::ZERO);
+    let server = setup.start(app());
+    let mut connection =
+        http2::Connection::connect(server.addr, None, &Pace::fast()).expect("it accepts");
+    for id in 0..100 {
+        let stream = connection
+            .get(&target("committed", 10, 0, false, id), &[])
+            .expect("a stream opens");
+        let seen = connection.observe(stream);
+        assert_eq!(seen.status, Some(200), "{}", seen.verdict_line());
+        assert_eq!(seen.end, SeenEnd::StreamReset(2));
+    }
+}
+
+#[test]
 fn h10_short_body_of_unknown_length_gets_a_content_length() {
     let server = Setup::default().start(app());
     let target = target("none", 5000, 0, false, 1);

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -163,6 +164,15 @@ fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
         }
     });
     receiver
+}
+
+/// More than all the buffers between a server and a client that does not read.
+pub const LARGE: usize = 16 * 1024 * 1024;
+
+/// The content of a large file.
+pub fn large() -> &'static [u8] {
+    static LARGE_FILE: LazyLock<Vec<u8>> = LazyLock::new(|| pattern(LARGE));
+    &LARGE_FILE
 }
 
 /// Octets that say where they stand.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::chunked::Chunked;
 use super::field::field_of;
-use super::seen::{Seen, SeenEnd, SeenFraming, text_of};
+use super::seen::{Seen, SeenEnd, SeenFraming};
 
 /// Largest head: far above what servers send, far below what hurts.
 const HEAD_LIMIT: usize = 256 * 1024;

@@ -195,10 +195,11 @@ impl Exchange {
                 (Ending::Cancelled(cause), SaidBy::Server)
             }
             Some((ending, said_by)) => {
-                if !state.signalled && !ending.is_complete() {
-                    if let Some((_, signal)) = gone() {
-                        state.signal_in.get_or_insert(signal);
-                    }
+                if !state.signalled
+                    && !ending.is_complete()
+                    && let Some((_, signal)) = gone()
+                {
+                    state.signal_in.get_or_insert(signal);
                 }
                 (ending, said_by)
             }

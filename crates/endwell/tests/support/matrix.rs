@@ -1,4 +1,5 @@
 //! Every way of failing, on every framing, seen by every kind of reader.
+#![allow(dead_code, missing_docs, unreachable_pub)]
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -376,16 +377,82 @@ impl Servers {
     }
 }
 
-/// What a client saw in one cell, for the table in the docs.
-pub fn in_words(seen: &SeenEnd) -> &'static str {
-    match seen {
+/// Runs every fault once on every framing, and prints what a client saw as a table in Markdown.
+pub fn table() -> String {
+    let servers = Servers::start(&Setup::default());
+    let mut text = String::from("| the producer |");
+    for tls in [false, true] {
+        for column in Column::ALL {
+            let transport = if tls { ", TLS" } else { "" };
+            text += &format!(" {}{transport} |", column.title());
+        }
+    }
+    text += "\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
+    let mut id = 1_000_000;
+    for fault in FAULTS {
+        text += &format!("| {} |", in_words(fault));
+        for tls in [false, true] {
+            for column in Column::ALL {
+                id += 1;
+                text += &format!(" {} |", cell(&servers, fault, column, tls, id));
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn cell(servers: &Servers, fault: Fault, column: Column, tls: bool, id: u64) -> String {
+    if matches!(fault, Fault::Short | Fault::Over) && !column.promises() {
+        return "-".to_owned();
+    }
+    let case = Case {
+        fault,
+        column,
+        tls,
+        reader: Reader::Fast,
+        size: 100_000,
+        cut: 80_000,
+        frame: 10_000,
+        id,
+    };
+    let server = servers.of(&case);
+    let seen = case.observe(server.addr);
+    if let Err(reason) = case.judge(&seen, server) {
+        return format!("**{reason}**");
+    }
+    let status = seen.status.unwrap_or(0);
+    let end = match &seen.end {
         SeenEnd::LastChunk => "last chunk",
         SeenEnd::Length => "exact length",
         SeenEnd::EndStream => "END_STREAM",
         SeenEnd::Fin => "FIN",
         SeenEnd::CloseNotify => "close_notify",
-        SeenEnd::Reset => "TCP RST",
+        SeenEnd::Reset => "RST",
         SeenEnd::StreamReset(2) => "RST_STREAM(2)",
         _ => "other",
+    };
+    match status {
+        200 => format!("{}, {end}", seen.body.len()),
+        _ => format!("{status}"),
+    }
+}
+
+fn in_words(fault: Fault) -> &'static str {
+    match fault {
+        Fault::None => "finishes",
+        Fault::Drop => "is dropped after 80 000",
+        Fault::Panic => "panics after 80 000",
+        Fault::HandlerPanic => "never starts: the handler panics",
+        Fault::First => "fails before the first octet",
+        Fault::Committed => "commits the head, then fails",
+        Fault::Mid => "fails right after 80 000",
+        Fault::Pause => "fails 30 ms after 80 000",
+        Fault::Last => "fails after all 100 000",
+        Fault::Aborted => "is a task, aborted after 80 000",
+        Fault::Over => "gives 100 007 of 100 000",
+        Fault::Short => "finishes at 80 000 of 100 000",
+        Fault::Silent => "falls silent after 80 000",
+        Fault::Degraded => "degrades, finishes all 100 000",
     }
 }

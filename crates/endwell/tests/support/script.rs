@@ -1,4 +1,5 @@
 //! Producers that end as they are told, and the octets they produce.
+#![allow(dead_code, missing_docs, unreachable_pub)]
 
 use std::time::Duration;
 

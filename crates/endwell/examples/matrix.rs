@@ -1,0 +1,11 @@
+//! Prints what a client sees of every fault on every framing: `cargo run -p endwell --example matrix`.
+//!
+//! The table stands in `docs/endings.md`; a test compares the two.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+fn main() {
+    std::panic::set_hook(Box::new(|_| {}));
+    print!("{}", support::matrix::table());
+}
