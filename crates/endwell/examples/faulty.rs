@@ -18,8 +18,10 @@ use endwell::{Format, Log, Policy};
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     std::panic::set_hook(Box::new(|_| {}));
-    let mut policy = Policy::default();
-    policy.idle_deadline = Some(Duration::from_secs(2));
+    let mut policy = Policy {
+        idle_deadline: Some(Duration::from_secs(2)),
+        ..Policy::default()
+    };
     policy.http10_hold.octets = 1;
     let log = Log::new(Format::Json, std::io::stdout())?;
     let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await?;

@@ -61,15 +61,15 @@ async fn work(State(bell): State<Bell>, uri: Uri) -> Response {
     }
     let blocked = uri.path() == "/blocked";
     axum::response::IntoResponse::into_response(endwell::stream(move |mut producer| async move {
-        let work = work;
+        let _work = &work;
         producer.send("the first octets\n").await?;
         work.started();
-        while blocked {
+        loop {
+            if !blocked {
+                std::future::pending::<()>().await;
+            }
             producer.send(Bytes::from_static(&[b'x'; 65536])).await?;
         }
-        std::future::pending::<()>().await;
-        drop(work);
-        Ok(producer.finish())
     }))
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import select
 import shutil
 import subprocess
 import threading
@@ -31,6 +32,8 @@ class Seen:
     octets: bytes | None
     # What a person would have read.
     message: str = ""
+    # How long it was ready to run and the machine did not let it, where that is known.
+    starved_ms: float = 0.0
 
 
 def environment() -> dict[str, str]:
@@ -60,6 +63,28 @@ def first_line(*command: str) -> str:
     return lines[0]
 
 
+@dataclass
+class Done:
+    """A program that ran to its end."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+    starved_ms: float
+
+    @property
+    def error(self) -> str | None:
+        return f"exit {self.code}" if self.code else None
+
+
+def starved_ms(pid: int) -> float:
+    """How long a process was runnable without a core: the second figure of the kernel's schedstat."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e6
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
 class Client:
     """One real client."""
 
@@ -81,17 +106,30 @@ class Client:
     def close(self) -> None:
         """Ends what it started."""
 
-    def call(self, command: list[str]) -> subprocess.CompletedProcess:
+    def call(self, command: list[str]) -> Done:
         """Runs a program to its end, in time."""
-        return subprocess.run(
-            command,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=DEADLINE,
-            env=environment(),
-            cwd=self.folder,
-            check=False,
-        )
+        with (self.folder / "stdout").open("wb+") as out, (self.folder / "stderr").open("wb+") as err:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env=environment(),
+                cwd=self.folder,
+            )
+            # Seen to have ended, but not yet reaped: the kernel still knows how it was treated.
+            ended = os.pidfd_open(process.pid)
+            in_time = bool(select.select([ended], [], [], DEADLINE)[0])
+            os.close(ended)
+            starved = starved_ms(process.pid)
+            if not in_time:
+                process.kill()
+            code = process.wait()
+            if not in_time:
+                raise TimeoutError(f"{command[0]} did not end within {DEADLINE:.0f} s")
+            out.seek(0)
+            err.seek(0)
+            return Done(code, out.read(), err.read(), starved)
 
     def saved(self, name: str) -> bytes:
         """What a program saved; a file that was never made is empty. Removes it."""

@@ -25,5 +25,5 @@ class Curl(Client):
         # -q first: no file of the user's is read.
         flags = ["-q", "-sS", "-o", "body", "-w", "%{http_code}", *FLAGS[protocol, tls]]
         done = self.call([program("curl"), *flags, url])
-        error = f"exit {done.returncode}" if done.returncode else None
-        return Seen(int(done.stdout), error, self.saved("body"), done.stderr.decode().strip())
+        said = done.stderr.decode().strip()
+        return Seen(int(done.stdout), done.error, self.saved("body"), said, done.starved_ms)

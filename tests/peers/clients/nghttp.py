@@ -15,5 +15,5 @@ class Nghttp(Client):
     def fetch(self, url: str, protocol: str, tls: bool) -> Seen:
         done = self.call([program("nghttp"), "--no-verify-peer", url])
         said = [line for line in done.stderr.decode().splitlines() if not line.startswith("[WARNING]")]
-        error = f"exit {done.returncode}" if done.returncode else (said[-1] if said else None)
-        return Seen(None, error, done.stdout, "; ".join(said))
+        error = done.error or (said[-1] if said else None)
+        return Seen(None, error, done.stdout, "; ".join(said), done.starved_ms)

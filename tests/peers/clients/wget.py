@@ -21,6 +21,6 @@ class Wget(Client):
         done = self.call([program("wget"), *flags, url])
         said = done.stderr.decode(errors="replace")
         status = re.search(r"^ *HTTP/1\.[01] (\d+)", said, re.MULTILINE)
-        error = f"exit {done.returncode}" if done.returncode else None
         last = said.strip().splitlines()[-1] if said.strip() else ""
-        return Seen(int(status[1]) if status else None, error, self.saved("body"), last)
+        octets = self.saved("body")
+        return Seen(int(status[1]) if status else None, done.error, octets, last, done.starved_ms)

@@ -6,7 +6,7 @@ import expectations
 from cases import FAULTS, REFUSED, Case, cases, octets
 from clients import Client, Seen
 
-from . import Peers, Test, Wrong
+from . import Peers, Test
 
 
 def tests(peers: Peers) -> list[Test]:
@@ -18,16 +18,14 @@ def tests(peers: Peers) -> list[Test]:
 
 
 def check(peers: Peers, client: Client, case: Case) -> None:
-    id = peers.ids.next()
-    url = peers.server.url(case.tls) + case.target(id)
-    seen = client.fetch(url, case.protocol, case.tls)
-    wrong = [
-        *judge_ending(client, case, seen),
-        *judge_octets(client, case, seen),
-        *judge_records(case, seen, peers.server.records(id)),
-    ]
-    if wrong:
-        raise Wrong("\n".join([*wrong, f"it said: {seen.message or 'nothing'}", f"asked for: {url}"]))
+    def judge(case: Case, seen: Seen, records: list[dict]) -> list[str]:
+        return [
+            *judge_ending(client, case, seen),
+            *judge_octets(client, case, seen),
+            *judge_records(case, seen, records),
+        ]
+
+    peers.check(client, case, judge, f"{client.name}/{case}")
 
 
 def judge_ending(client: Client, case: Case, seen: Seen) -> list[str]:

@@ -9,9 +9,7 @@ from .endings import judge_records
 
 
 def tests(peers: Peers) -> list[Test]:
-    browser = peers.clients.get("chromium")
-    if browser is None:
-        return []
+    browser = peers.clients["chromium"]
     pages = [
         Case("none", protocol, tls, promise, 300_000, 300_000, 16_384)
         for protocol, tls in browser.ways

@@ -4,6 +4,9 @@
 //! octets, and after the last of them the signal. The order of the modules is that of the
 //! data's way down: [`body`] is what the HTTP implementation polls, [`io`] is what it writes to.
 
+// Without a listener of ours nothing drives a connection: what only it calls is not dead, it sleeps.
+#![cfg_attr(not(feature = "listen"), allow(dead_code))]
+
 #[cfg_attr(not(feature = "listen"), path = "no_socket.rs")]
 #[allow(unsafe_code)]
 pub(crate) mod socket;

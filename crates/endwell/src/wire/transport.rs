@@ -87,9 +87,6 @@ impl AsyncRead for Transport {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Self::Plain(tcp) = &mut *self {
-            return Pin::new(tcp).poll_read(cx, buf);
-        }
         std::task::ready!(self.ready(cx))?.poll_read(cx, buf)
     }
 }
