@@ -8,6 +8,7 @@ use std::io::Write;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{MODIFIED, Served, pattern, set_modified};
@@ -237,4 +238,29 @@ fn h11_range_of_a_file_that_changes_is_short() {
     assert_eq!(seen.status, Some(206));
     assert!(!seen.is_complete() && octets[100..].starts_with(&seen.body));
     assert_eq!(served.record().error_type(), Some("source_changed"));
+}
+
+#[test]
+fn file_appended_all_the_time_is_complete_if_allowed() {
+    let served = Served::new(Growing::Allow);
+    let path = served.write("file.bin", &original()[..1024 * 1024]);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = File::options().append(true).open(&path).unwrap();
+            while !stop.load(Ordering::Relaxed) {
+                file.write_all(b"one more line\n").unwrap();
+            }
+        });
+        for _ in 0..50 {
+            let seen = served.get("/file.bin");
+            let line = seen.verdict_line();
+            let ended = served.record().ending;
+            if !seen.is_complete() || ended != Ending::Complete {
+                stop.store(true, Ordering::Relaxed);
+                panic!("{line}: {ended:?}");
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
 }

@@ -11,6 +11,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use endwell_core::{
@@ -22,7 +23,6 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
-use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::body::Marker;
@@ -270,6 +270,10 @@ impl Asked {
                 Err((ending, said_by)) => return self.replace(body, ending, said_by),
             }
         }
+        if let Some(status) = grpc_failure(&head.headers) {
+            let cause = Cause::new(Kind::GrpcStatus, format!("grpc-status {status}"));
+            body.exchange().say(Ending::Failed(cause), SaidBy::Source);
+        }
         let promised = body.promised();
         if self.method == Method::HEAD
             && let Some(promised) = promised
@@ -332,10 +336,12 @@ impl Asked {
             if let Poll::Ready(ended) = poll_interruption(&exchange, cx) {
                 return Poll::Ready(Err(ended));
             }
-            let Some(until) = hold.until else {
-                return Poll::Pending;
+            let time = match hold.time {
+                Some(Duration::ZERO) => return Poll::Ready(Ok(First::Go)),
+                Some(time) => time,
+                None => return Poll::Pending,
             };
-            let alarm = alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+            let alarm = alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
             alarm.as_mut().poll(cx).map(|()| Ok(First::Go))
         })
         .await?;
@@ -377,19 +383,19 @@ impl Asked {
         promised: Option<u64>,
     ) -> HowToHold {
         let policy = &self.settings.policy;
-        let hold = match self.goes_at_once(headers) {
-            true => Some(Instant::now()),
-            false => policy.head_hold.map(|hold| Instant::now() + hold),
+        let time = match self.goes_at_once(headers) {
+            true => Some(Duration::ZERO),
+            false => policy.head_hold,
         };
         let mut how = HowToHold {
             octets: 1,
-            until: hold,
+            time,
             or_refuse: false,
             to_the_end: promised == Some(0),
             _budget: None,
         };
         if how.to_the_end {
-            how.until = None;
+            how.time = None;
         }
         if framing != Framing::CloseDelimited {
             return how;
@@ -403,7 +409,7 @@ impl Asked {
             Unprotected::Refuse => how.or_refuse = true,
             Unprotected::Hold(octets) => {
                 how.or_refuse = true;
-                how.until = None;
+                how.time = None;
                 how.octets = octets;
             }
         }
@@ -492,8 +498,8 @@ impl Asked {
 struct HowToHold {
     /// It may go once so many octets are there.
     octets: usize,
-    /// Or at this time; `None` waits without limit.
-    until: Option<Instant>,
+    /// Or after this time; `None` waits without limit.
+    time: Option<Duration>,
     /// Unless the body is over by then, it is refused.
     or_refuse: bool,
     /// A promise of nothing is fulfilled by the head itself: only the proven end lets it go.
@@ -543,6 +549,12 @@ fn problem(status: StatusCode) -> String {
 
 fn promised(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The status of a gRPC response that failed without a body.
+fn grpc_failure(headers: &HeaderMap) -> Option<String> {
+    let status = headers.get("grpc-status")?;
+    (status.as_bytes() != b"0").then(|| String::from_utf8_lossy(status.as_bytes()).into_owned())
 }
 
 /// Whether a response to this method with this status has a body (RFC 9112 section 6.3).

@@ -5,7 +5,7 @@
 //! mistake it, with every octet produced before the failure delivered first.
 //!
 //! ```no_run
-//! # async fn main() -> std::io::Result<()> {
+//! # async fn run() -> std::io::Result<()> {
 //! use axum::{Router, routing::get};
 //!
 //! let app = Router::new().route("/", get(|| async {

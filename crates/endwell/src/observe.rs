@@ -115,17 +115,28 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes lines, flushing whenever no more wait.
-fn write_all(format: Format, records: &Receiver<Record>, to: impl Write) -> io::Result<()> {
-    let mut out = io::BufWriter::new(to);
+/// Lines that are written at once: about a pipe's worth.
+const TOGETHER: usize = 64 * 1024;
+
+/// Writes lines, as many at once as wait; gives the last error once there are no more records.
+///
+/// A line is lost with the write that failed, but a disk that has room again gets the next.
+fn write_all(format: Format, records: &Receiver<Record>, mut to: impl Write) -> io::Result<()> {
+    let mut result = Ok(());
+    let mut lines = String::new();
     while let Ok(first) = records.recv() {
         let mut next = Some(first);
         while let Some(record) = next {
-            out.write_all(format.line(&record).as_bytes())?;
-            out.write_all(b"\n")?;
-            next = records.try_recv().ok();
+            lines += &format.line(&record);
+            lines.push('\n');
+            next = (lines.len() < TOGETHER)
+                .then(|| records.try_recv().ok())
+                .flatten();
         }
-        out.flush()?;
+        if let Err(error) = to.write_all(lines.as_bytes()).and_then(|()| to.flush()) {
+            result = Err(error);
+        }
+        lines.clear();
     }
-    out.flush()
+    result
 }

@@ -49,7 +49,7 @@ const LAST_WORD: Duration = Duration::from_secs(5);
 ///
 /// # Examples
 /// ```no_run
-/// # async fn main() -> std::io::Result<()> {
+/// # async fn run() -> std::io::Result<()> {
 /// let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 /// let app = axum::Router::new();
 /// endwell::serve(endwell::listen(tcp), app).await
@@ -258,7 +258,12 @@ impl Connection {
         }
         tokio::select! {
             _ = driven.as_mut() => return,
-            () = idle(&self.conn) => {}
+            () = idle(&self.conn) => driven.as_mut().graceful_shutdown(),
+            () = tokio::time::sleep_until(deadline) => {}
+            () = reached(&mut self.stop, Stop::Now) => {}
+        }
+        tokio::select! {
+            _ = driven.as_mut() => return,
             () = tokio::time::sleep_until(deadline) => {}
             () = reached(&mut self.stop, Stop::Now) => {}
         }

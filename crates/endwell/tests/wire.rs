@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::future::IntoFuture;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -547,4 +548,64 @@ fn head_hold_lets_the_head_go_after_its_time() {
     session.close();
     let record = server.record(&target);
     assert_eq!(record.status, 200, "{}", record.json());
+}
+
+#[test]
+fn the_layer_alone_gives_held_heads_caught_panics_and_records() {
+    let records = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = std::sync::Arc::clone(&records);
+    let layer = endwell::Layer::new().observer(move |record: endwell::Record| {
+        kept.lock().expect("no panic holds it").push(record);
+    });
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    let tcp = runtime
+        .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+        .expect("loopback has a free port");
+    let addr = tcp.local_addr().expect("a bound socket has an address");
+    runtime.spawn(axum::serve(tcp, app().layer(layer)).into_future());
+    let get = |request: http1::Request| http1::observe(addr, None, &request, &Pace::fast());
+    let id = |id, fault| target(fault, 300_000, 200_000, false, id);
+
+    let seen = get(http1::Request::get11(&id(1, "first")));
+    assert_eq!(seen.status, Some(500));
+    let seen = get(http1::Request::get11(&id(2, "handler_panic")));
+    assert_eq!(seen.status, Some(500));
+    let seen = get(http1::Request::get11(&id(3, "mid")));
+    assert_eq!(seen.body, octets(200_000));
+    assert!(!seen.is_complete());
+    let seen = get(http1::Request::get11(&id(4, "none")));
+    assert!(seen.is_complete());
+    // Nothing could tell a failure of a close-delimited body here: short ones get a length.
+    let seen = get(http1::Request::get10(&id(5, "none")));
+    assert_eq!(seen.framing, Some(SeenFraming::ContentLength(300_000)));
+    let large = target("none", 3_000_000, 0, false, 6);
+    let seen = get(http1::Request::get10(&large));
+    assert_eq!(seen.status, Some(505), "{}", seen.verdict_line());
+
+    let until = Instant::now() + Duration::from_secs(5);
+    while records.lock().expect("no panic holds it").len() < 6 && Instant::now() < until {
+        std::thread::yield_now();
+    }
+    let endings: Vec<_> = records
+        .lock()
+        .expect("no panic holds it")
+        .iter()
+        .map(|record| record.ending.as_str())
+        .collect();
+    let failed = "failed";
+    assert_eq!(
+        endings,
+        [failed, failed, failed, "complete", "complete", failed]
+    );
+    runtime.shutdown_background();
+}
+
+#[test]
+fn a_failed_record_tells_what_the_peer_acknowledged() {
+    let server = Setup::default().start(app());
+    let target = target("mid", 300_000, 200_000, false, 1);
+    let request = http1::Request::get10(&target);
+    let seen = http1::observe(server.addr, None, &request, &Pace::fast());
+    assert_eq!(seen.body.len(), 200_000);
+    assert_eq!(server.record(&target).tally.acked, Some(200_000));
 }

@@ -57,15 +57,16 @@ def judge(case: Case, seen: Seen, records: list[dict]) -> list[str]:
     return wrong
 
 
-def figures(passed: set[str]) -> list[str]:
+def figures(passed: set[str], repeated: list[str]) -> list[str]:
     """What was shown, for the end of the report."""
     lines = []
     for tls in (False, True):
-        whole = [case for case in repetitions(tls) if f"curl-repetition/{case}" in passed]
-        way = "h2 over TLS" if tls else "h2c"
-        total = sum(case.cut for case in whole)
+        names = {f"curl-repetition/{case}": case.cut for case in repetitions(tls)}
+        whole = [octets for name, octets in names.items() if name in passed]
+        again = sum(line.split(": ")[0] in names for line in repeated)
         lines.append(
-            f"curl {way}: {len(whole)} of {REPETITIONS} failing downloads saved every octet and gave"
-            f" exit 92 ({SMALLEST} to {LARGEST} octets each, {total} in all)"
+            f"curl over {'h2 with TLS' if tls else 'h2c'}: {len(whole)} of {REPETITIONS} failing downloads"
+            f" saved every octet and gave exit 92 ({SMALLEST} to {LARGEST} octets each, {sum(whole)} in all;"
+            f" {again} more tries on a busy machine)"
         )
     return lines

@@ -45,7 +45,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use endwell::{Abort, Body, Cause, Finished, Kind, Producer};
@@ -58,6 +58,10 @@ use super::place::{OpenError, Place};
 const FIRST: usize = 32 * 1024;
 /// The largest frame: beyond 256 KiB neither throughput nor CPU improved in measurements.
 const LARGEST: usize = 256 * 1024;
+
+/// How long the size of an appended file may lag behind its time: a write is over in microseconds,
+/// unless its process loses the CPU in the middle of it.
+const APPEND: Duration = Duration::from_millis(100);
 
 /// What to do about a file that only grows while it is sent, such as a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -182,9 +186,20 @@ impl Opened {
             .map_err(|error| self.failed("cannot read", &error))
     }
 
+    /// What has changed since the file was opened.
+    ///
+    /// Linux notes the time of an append before the new size: what looks rewritten is looked at
+    /// again until the write must be through.
     fn change(&mut self) -> Result<Option<Change>, Cause> {
-        let now = self.status()?;
-        Ok(self.before.compare(&now, || os::path_of(&self.file)))
+        let until = Instant::now() + APPEND;
+        loop {
+            let now = self.status()?;
+            let change = self.before.compare(&now, || os::path_of(&self.file));
+            if change != Some(Change::Rewritten) || Instant::now() > until {
+                return Ok(change);
+            }
+            std::thread::sleep(APPEND / 20);
+        }
     }
 
     fn status(&self) -> Result<Metadata, Cause> {

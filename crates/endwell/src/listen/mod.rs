@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Examples
 /// ```no_run
-/// # async fn main() -> std::io::Result<()> {
+/// # async fn run() -> std::io::Result<()> {
 /// let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 /// let app = axum::Router::new();
 /// axum::serve(endwell::listen(tcp), endwell::app(app)).await

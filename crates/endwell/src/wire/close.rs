@@ -70,6 +70,7 @@ pub(crate) fn close(transport: Transport, conn: Arc<Conn>, shut: bool) {
     let tcp = conn.tcp();
     conn.release();
     let Some(tcp) = tcp else { return };
+    conn.note_unacknowledged(tcp.unacknowledged());
     let unproven = conn.is_unproven();
     let lasting = match &way {
         Close::Kill => {
@@ -94,6 +95,7 @@ pub(crate) fn close(transport: Transport, conn: Arc<Conn>, shut: bool) {
         match way {
             Close::Reset(exchange) => {
                 acknowledged(&tcp, &policy).await;
+                conn.note_unacknowledged(tcp.unacknowledged());
                 sleep(policy.grace.default).await;
                 // The last handle closes the socket, and the armed linger makes that a reset.
                 drop((transport, tcp));

@@ -36,6 +36,8 @@ pub(crate) struct Conn {
     departed: OnceLock<Departed>,
     order: OnceLock<Cause>,
     killed: OnceLock<Cause>,
+    /// Octets in the kernel that the peer had not acknowledged when it was closed.
+    unacknowledged: Mutex<Option<u64>>,
     driver: AtomicWaker,
     driver_task: OnceLock<TaskId>,
     flush_awaited: AtomicBool,
@@ -117,6 +119,7 @@ impl Conn {
             departed: OnceLock::new(),
             order: OnceLock::new(),
             killed: OnceLock::new(),
+            unacknowledged: Mutex::default(),
             driver: AtomicWaker::new(),
             driver_task: OnceLock::new(),
             flush_awaited: AtomicBool::new(false),
@@ -164,6 +167,15 @@ impl Conn {
 
     pub(crate) fn note_read(&self, octets: bool) {
         self.receiving.store(octets, Ordering::Release);
+    }
+
+    /// The connection is being closed, with so many octets on their way.
+    pub(crate) fn note_unacknowledged(&self, octets: Option<u64>) {
+        *lock(&self.unacknowledged) = octets;
+    }
+
+    pub(crate) fn unacknowledged_at_close(&self) -> Option<u64> {
+        *lock(&self.unacknowledged)
     }
 
     pub(crate) fn note_read_end(&self) {

@@ -3,6 +3,7 @@
 //! Reads: what the layer, the outermost body and every owned chunk report. Gives: one
 //! [`Record`], when the last of them lets go. Never: waits, or ends anything itself.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Context;
@@ -187,6 +188,9 @@ impl Exchange {
         if self.protocol.is_multiplexed() && self.conn.is_some() {
             state.tally.sent = state.tally.produced.min(self.chunks.sent_at_most(self));
         }
+        if !matches!(said, Some((Ending::Complete, _))) {
+            state.tally.acked = self.acked(state.tally.sent);
+        }
         match said {
             Some((Ending::Complete, _)) if discarded > 0 => {
                 let (cause, signal) = gone().unwrap_or_else(left);
@@ -213,6 +217,15 @@ impl Exchange {
                 (ending, SaidBy::Server)
             }
         }
+    }
+
+    /// What the peer's kernel acknowledged, where the connection carried nothing after it.
+    fn acked(&self, sent: u64) -> Option<u64> {
+        let conn = self.conn.as_ref()?;
+        if self.protocol.is_multiplexed() || conn.tls {
+            return None;
+        }
+        Some(sent.saturating_sub(conn.unacknowledged_at_close()?))
     }
 
     fn record(&self, facts: &Facts, state: &mut State) -> Record {
@@ -300,7 +313,8 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         if let (Some(observer), Some(facts)) = (&self.observer, &self.facts) {
             let record = self.record(facts, &mut self.state());
-            observer.ended(record);
+            // This may run while a panic unwinds: a second one would end the process.
+            let _ = catch_unwind(AssertUnwindSafe(|| observer.ended(record)));
         }
         if let Some(conn) = &self.conn {
             conn.discharge(self.key.load(Ordering::Relaxed));
