@@ -201,3 +201,9 @@ fn an_arrow_that_points_back_is_found() {
         ["io"]
     );
 }
+
+#[test]
+fn the_readme_shows_the_table_that_decides() {
+    let readme = read(&crates().join("..").join("README.md"));
+    assert!(readme.contains(&endwell_core::table()));
+}

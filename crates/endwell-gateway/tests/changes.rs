@@ -252,7 +252,7 @@ fn file_appended_all_the_time_is_complete_if_allowed() {
                 file.write_all(b"one more line\n").unwrap();
             }
         });
-        for _ in 0..50 {
+        for _ in 0..20 {
             let seen = served.get("/file.bin");
             let line = seen.verdict_line();
             let ended = served.record().ending;
