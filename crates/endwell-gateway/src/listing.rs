@@ -121,21 +121,33 @@ fn collect(rows: impl Iterator<Item = io::Result<Row>>) -> io::Result<Vec<Row>> 
 }
 
 fn row(root: &Path, entry: &DirEntry) -> Row {
-    let name = entry.file_name();
     let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-    let below = entry.path();
-    let below = below.strip_prefix(root).unwrap_or(&below);
-    let (is, modified) = match Place::find(root, below) {
-        Ok(place) if place.is_folder() => (Is::Folder, place.modified()),
-        Ok(place) if place.is_file() => {
-            let octets = place.octets();
-            (Is::File { octets }, place.modified())
-        }
-        Ok(_) => (Is::Special, None),
-        Err(OpenError::NotFound) if is_link => (Is::Elsewhere, None),
-        Err(_) => (Is::Unknown, None),
+    let path = entry.path();
+    let metadata = if is_link {
+        let below = path.strip_prefix(root).unwrap_or(&path);
+        Place::find(root, below).map(|place| place.metadata().clone())
+    } else {
+        let metadata = entry.metadata();
+        metadata.map_err(|error| OpenError::of(&path, error))
     };
-    Row { name, is, modified }
+    let is = match &metadata {
+        Ok(metadata) if metadata.is_dir() => Is::Folder,
+        Ok(metadata) if metadata.is_file() => Is::File {
+            octets: metadata.len(),
+        },
+        Ok(_) => Is::Special,
+        Err(OpenError::NotFound) if is_link => Is::Elsewhere,
+        Err(_) => Is::Unknown,
+    };
+    let sent = matches!(is, Is::Folder | Is::File { .. });
+    Row {
+        name: entry.file_name(),
+        is,
+        modified: metadata
+            .ok()
+            .filter(|_| sent)
+            .and_then(|metadata| metadata.modified().ok()),
+    }
 }
 
 impl Row {

@@ -482,6 +482,7 @@ fn h2_goaway_waits_for_the_streams_under_way() {
         .iter()
         .position(|frame| frame.contains("END_STREAM"));
     assert!(goaway.is_none() || goaway > end, "{:?}", seen.frames);
+    connection.close();
     assert!(server.stopped(Duration::from_secs(10)));
 }
 

@@ -1,8 +1,8 @@
 //! A file: octets by `pread`, complete only if it stayed what it was.
 //!
 //! Reads: an open file, on tokio's blocking pool. Gives: a body with a promised length, of frames
-//! that start at 32 KiB and grow to 256 KiB; at most one frame waits to be taken. Never: maps the
-//! file into memory, and never sends what it read after it saw a change.
+//! that start at 32 KiB and grow to 256 KiB while the peer takes them promptly; at most one waits.
+//! Never: maps the file into memory, and never sends what it read after it saw a change.
 //!
 //! # What counts as a change
 //!
@@ -58,6 +58,10 @@ use super::place::{OpenError, Place};
 const FIRST: usize = 32 * 1024;
 /// The largest frame: beyond 256 KiB neither throughput nor CPU improved in measurements.
 const LARGEST: usize = 256 * 1024;
+
+/// A frame that waits longer is too large for its peer: so a peer that takes less than 5 MB/s costs
+/// less memory.
+const PROMPT: Duration = Duration::from_millis(50);
 
 /// How long the size of an appended file may lag behind its time: a write is over in microseconds,
 /// unless its process loses the CPU in the middle of it.
@@ -237,7 +241,16 @@ fn frame_of(largest: usize, left: u64) -> usize {
     usize::try_from(left).map_or(largest, |left| left.min(largest))
 }
 
-/// Sends what was read, then the rest in growing frames.
+/// How large the next frame is, after one that waited so long to be taken.
+fn next_frame(frame: usize, waited: Duration) -> usize {
+    if waited > PROMPT {
+        (frame / 2).max(FIRST)
+    } else {
+        (frame * 2).min(LARGEST)
+    }
+}
+
+/// Sends what was read, then the rest in frames that grow while the peer takes them promptly.
 ///
 /// While a frame is under way the next one is read: at most one waits.
 async fn send(
@@ -247,16 +260,16 @@ async fn send(
     mut rest: Range<u64>,
 ) -> Result<Finished, Abort> {
     producer.send(first).await?;
-    let mut frame = FIRST;
+    let mut frame = FIRST * 2;
     while !rest.is_empty() {
-        frame = (frame * 2).min(LARGEST);
         let (at, octets) = (rest.start, frame_of(frame, rest.end - rest.start));
         let read = blocking(move || {
             let read = opened.read(at, octets)?;
-            Ok((opened, read))
+            Ok((opened, read, Instant::now()))
         });
-        let octets;
-        (opened, octets) = read.await?;
+        let (octets, ready);
+        (opened, octets, ready) = read.await?;
+        frame = next_frame(frame, ready.elapsed());
         rest.start += octets.len() as u64;
         producer.send(octets).await?;
     }
@@ -393,6 +406,20 @@ mod tests {
         // The next frame is read at any time: perhaps between the two.
         assert!(message(&set_back.await?).starts_with("file was rewritten "));
         Ok(())
+    }
+
+    #[test]
+    fn frames_follow_the_peer() {
+        let (prompt, late) = (Duration::ZERO, PROMPT * 2);
+        let sizes = [
+            prompt, prompt, prompt, prompt, late, late, late, late, prompt,
+        ];
+        let mut frame = FIRST;
+        let frames = sizes.map(|waited| {
+            frame = next_frame(frame, waited);
+            frame / 1024
+        });
+        assert_eq!(frames, [64, 128, 256, 256, 128, 64, 32, 32, 64]);
     }
 
     #[tokio::test]

@@ -93,14 +93,9 @@ impl Place {
         self.metadata.is_file()
     }
 
-    /// Octets of a file.
-    pub(crate) fn octets(&self) -> u64 {
-        self.metadata.len()
-    }
-
-    /// When it was last modified, if the file system says so.
-    pub(crate) fn modified(&self) -> Option<std::time::SystemTime> {
-        self.metadata.modified().ok()
+    /// What was told of it when it was found.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
     }
 
     /// The path, without symbolic links.

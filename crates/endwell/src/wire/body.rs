@@ -7,7 +7,6 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -25,22 +24,19 @@ use super::conn::{Conn, Message};
 use super::exchange::{Chunk, Exchange};
 use super::http1::{self, Flushed};
 use super::http2::{Delivery, LARGEST_CHUNK};
+use super::intake::{Intake, Next};
 use super::socket::Departure;
-use crate::body::ending_of;
-use crate::producer::{BoxError, panicked};
+use crate::producer::BoxError;
 
 /// The body of a response on its way to the wire. Made by [`serve`](crate::serve),
 /// [`app`](crate::app) and [`Layer`](crate::Layer).
 pub struct WireBody<B> {
-    inner: Option<Pin<Box<B>>>,
+    intake: Intake<B>,
     exchange: Arc<Exchange>,
     policy: Arc<Policy>,
     client: Client,
     pub(crate) situation: Situation,
-    said_by: SaidBy,
     te_trailers: bool,
-    /// What was polled while the head was held.
-    early: Early,
     /// Octets of a frame too large for one chunk.
     rest: Bytes,
     /// The frame that would fulfil the promise, until the end is known.
@@ -49,30 +45,6 @@ pub struct WireBody<B> {
     flushed: Option<Flushed>,
     idle: Option<Pin<Box<Sleep>>>,
     step: Step,
-}
-
-/// What came before the head was let go.
-#[derive(Default)]
-struct Early {
-    octets: Option<Bytes>,
-    next: Option<Next>,
-}
-
-/// What the application's body gave.
-enum Next {
-    Octets(Bytes),
-    Trailers(HeaderMap),
-    End(Ending, SaidBy),
-}
-
-/// What is known when the head may go.
-pub(crate) enum First {
-    /// Octets, or the producer's wish: stream.
-    Go,
-    /// The body has ended as complete before it gave more than what was held.
-    Whole,
-    /// The body has ended otherwise.
-    Broken(Ending, SaidBy),
 }
 
 enum Step {
@@ -143,14 +115,12 @@ where
 {
     pub(crate) fn new(inner: Option<B>, exchange: Arc<Exchange>, parts: Parts) -> Self {
         Self {
-            inner: inner.map(Box::pin),
+            intake: Intake::new(inner, parts.said_by),
             exchange,
             policy: parts.policy,
             client: parts.client,
             situation: parts.situation,
-            said_by: parts.said_by,
             te_trailers: parts.te_trailers,
-            early: Early::default(),
             rest: Bytes::new(),
             held: None,
             tally: Tally {
@@ -178,13 +148,12 @@ where
 
     /// Sends these octets in place of the application's body.
     pub(crate) fn substitute(&mut self, octets: Bytes) {
-        self.abandon();
-        self.early.octets = Some(octets);
+        self.intake.substitute(octets);
     }
 
     /// Sends nothing: the peer has left.
     pub(crate) fn stop(&mut self) {
-        self.abandon();
+        self.intake.close();
         self.step = Step::Breaking(WireEnding::Stop, None);
     }
 
@@ -199,7 +168,7 @@ where
         }
         if self.is_end_stream() {
             // hyper never polls the body of a HEAD, 204 or 304, nor one that is empty.
-            self.complete(self.said_by);
+            self.complete(self.intake.said_by());
         }
     }
 
@@ -211,100 +180,9 @@ where
         self.situation.protocol.is_multiplexed()
     }
 
-    /// Polls until it is known whether the head may go; holds up to `hold` octets meanwhile.
-    pub(crate) fn poll_first(&mut self, hold: usize, cx: &mut Context<'_>) -> Poll<First> {
-        loop {
-            match ready!(self.poll_inner(cx)) {
-                Next::Octets(octets) if octets.is_empty() => return Poll::Ready(First::Go),
-                Next::Octets(octets) => {
-                    let held = self.early.octets.take();
-                    let octets = held.map_or(octets.clone(), |held| [held, octets].concat().into());
-                    let enough = octets.len() >= hold;
-                    self.early.octets = Some(octets);
-                    if enough || self.source_is_over() {
-                        return Poll::Ready(self.first_is_enough());
-                    }
-                }
-                next @ Next::Trailers(_) => {
-                    self.early.next = Some(next);
-                    return Poll::Ready(First::Go);
-                }
-                Next::End(Ending::Complete, said_by) => {
-                    self.early.next = Some(Next::End(Ending::Complete, said_by));
-                    return Poll::Ready(First::Whole);
-                }
-                Next::End(ending, said_by) => return Poll::Ready(First::Broken(ending, said_by)),
-            }
-        }
-    }
-
-    fn first_is_enough(&self) -> First {
-        if self.source_is_over() {
-            First::Whole
-        } else {
-            First::Go
-        }
-    }
-
-    /// How many octets are held.
-    pub(crate) fn held_octets(&self) -> usize {
-        self.early.octets.as_ref().map_or(0, Bytes::len)
-    }
-
-    /// Gives up the application's body: another response takes its place.
-    pub(crate) fn abandon(&mut self) {
-        self.inner = None;
-        self.early = Early::default();
-    }
-
-    fn source_is_over(&self) -> bool {
-        match &self.early.next {
-            Some(Next::End(ending, _)) => ending.is_complete(),
-            Some(Next::Octets(_) | Next::Trailers(_)) => false,
-            None => self
-                .inner
-                .as_ref()
-                .is_none_or(|inner| inner.is_end_stream()),
-        }
-    }
-
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        if let Some(octets) = self.early.octets.take() {
-            return Poll::Ready(Next::Octets(octets));
-        }
-        if let Some(next) = self.early.next.take() {
-            return Poll::Ready(next);
-        }
-        self.poll_inner(cx)
-    }
-
-    /// The next thing of the application's body; a panic in it is an ending like any other.
-    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        let Some(inner) = &mut self.inner else {
-            return Poll::Ready(Next::End(Ending::Complete, self.said_by));
-        };
-        let polled = catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll_frame(cx)));
-        let frame = match polled {
-            Ok(frame) => ready!(frame),
-            Err(panic) => {
-                let ending = Ending::Failed(panicked(&*panic));
-                return Poll::Ready(Next::End(ending, SaidBy::Server));
-            }
-        };
-        Poll::Ready(match frame {
-            None => Next::End(Ending::Complete, self.said_by),
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(octets) => Next::Octets(octets),
-                Err(frame) => match frame.into_trailers() {
-                    Ok(fields) => Next::Trailers(fields),
-                    Err(_) => Next::Octets(Bytes::new()),
-                },
-            },
-            Some(Err(error)) => {
-                let ending = ending_of(&*error.into());
-                Next::End(ending, self.said_by)
-            }
-        })
+    /// The application's body, while the head is held.
+    pub(crate) fn intake(&mut self) -> &mut Intake<B> {
+        &mut self.intake
     }
 
     /// Counts octets of the application and decides how many may go before the end is proven.
@@ -312,12 +190,12 @@ where
         if octets.is_empty() {
             return None;
         }
-        let proven = self.source_is_over();
+        let proven = self.intake.is_over();
         let before = self.tally;
         self.tally.produced += octets.len() as u64;
         let Some(promised) = self.tally.promised else {
             if proven {
-                self.complete(self.said_by);
+                self.complete(self.intake.said_by());
             }
             return Some(octets);
         };
@@ -334,7 +212,7 @@ where
             return Some(octets);
         }
         if proven {
-            self.complete(self.said_by);
+            self.complete(self.intake.said_by());
             return Some(octets);
         }
         self.held = Some(octets);
@@ -349,7 +227,7 @@ where
         {
             conn.close_delimited_whole();
         }
-        self.inner = None;
+        self.intake.close();
         self.step = Step::Over;
     }
 
@@ -372,7 +250,7 @@ where
                 self.complete(said_by);
             } else {
                 self.exchange.say(ending, said_by);
-                self.inner = None;
+                self.intake.close();
                 self.step = Step::Over;
                 if let Some(conn) = self.conn() {
                     conn.close_delimited_whole();
@@ -381,7 +259,7 @@ where
             return;
         }
         self.exchange.say(ending, said_by);
-        self.inner = None;
+        self.intake.close();
         if let Some(mut held) = held {
             held.truncate(held.len() - 1);
             self.rest = held;
@@ -513,7 +391,7 @@ where
                 this.end(Ending::Failed(cause), SaidBy::Server);
                 continue;
             }
-            match this.poll_next(cx) {
+            match this.intake.poll_next(cx) {
                 Poll::Ready(Next::Octets(octets)) => {
                     this.idle = None;
                     if let Some(octets) = this.take(octets) {
@@ -535,7 +413,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        if !self.rest.is_empty() || self.early.octets.is_some() || self.held.is_some() {
+        if !self.rest.is_empty() || self.intake.held() > 0 || self.held.is_some() {
             return false;
         }
         match self.step {
@@ -543,7 +421,7 @@ where
             Step::Breaking(..) => false,
             Step::Streaming => {
                 self.situation.framing == Framing::NoBody
-                    || (self.source_is_over() && self.tally.promised.unwrap_or(0) == 0)
+                    || (self.intake.is_over() && self.tally.promised.unwrap_or(0) == 0)
             }
         }
     }
@@ -568,11 +446,11 @@ where
             .promised
             .is_some_and(|promised| self.tally.produced < promised);
         if short {
-            self.end(Ending::Complete, self.said_by);
+            self.end(Ending::Complete, self.intake.said_by());
             return None;
         }
         if self.held.is_some() {
-            self.early.next = Some(Next::Trailers(fields));
+            self.intake.put_back(Next::Trailers(fields));
             self.rest = self.held.take().unwrap_or_default();
             return None;
         }
@@ -582,9 +460,10 @@ where
         if grpc {
             let message = format!("grpc-status {:?}", fields["grpc-status"]);
             let cause = Cause::new(Kind::GrpcStatus, message);
-            self.exchange.say(Ending::Failed(cause), self.said_by);
+            self.exchange
+                .say(Ending::Failed(cause), self.intake.said_by());
         }
-        self.complete(self.said_by);
+        self.complete(self.intake.said_by());
         let sendable = match self.situation.protocol {
             Protocol::Http2 | Protocol::Http3 => true,
             Protocol::Http11 => self.te_trailers && self.situation.framing == Framing::Chunked,

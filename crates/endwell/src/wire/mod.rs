@@ -15,6 +15,8 @@ pub(crate) mod conn;
 
 pub(crate) mod exchange;
 
+pub(crate) mod intake;
+
 mod http1;
 
 mod http2;

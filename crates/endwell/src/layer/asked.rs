@@ -1,0 +1,248 @@
+//! What a request asks of its response, and the response that carries its ending.
+//!
+//! Reads: the request's head and the application's response. Gives: the same response with a
+//! body for the wire, or another one in its place when it failed before its head had to go.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use endwell_core::{
+    Cause, Client, Document, Ending, Framing, Kind, Protocol, SaidBy, Signals, Situation,
+};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TE, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as HttpBody;
+
+use super::hold::HowToHold;
+use super::settings::Settings;
+use crate::body::Marker;
+use crate::producer::BoxError;
+use crate::wire::body::{Parts, WireBody};
+use crate::wire::exchange::{Exchange, client_of, protocol};
+
+/// What of a request decides about its response.
+pub(super) struct Asked {
+    settings: Settings,
+    protocol: Protocol,
+    method: Method,
+    client: Client,
+    te_trailers: bool,
+    incremental: bool,
+}
+
+impl Asked {
+    pub(super) fn of<R>(request: &Request<R>, settings: &Settings) -> Self {
+        let headers = request.headers();
+        Self {
+            settings: settings.clone(),
+            protocol: protocol(request.version()),
+            method: request.method().clone(),
+            client: client_of(request, &settings.policy),
+            te_trailers: lists(headers, &TE, "trailers"),
+            incremental: headers
+                .get("incremental")
+                .is_some_and(|value| value.as_bytes().starts_with(b"?1")),
+        }
+    }
+
+    /// Makes the response's body carry its ending, once its head may go.
+    pub(super) async fn respond<B>(
+        self,
+        response: Response<B>,
+        exchange: Arc<Exchange>,
+    ) -> Response<WireBody<B>>
+    where
+        B: HttpBody<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let (mut head, body) = response.into_parts();
+        exchange.answered(head.status.as_u16());
+        let promised = promised(&head.headers).or_else(|| body.size_hint().exact());
+        let has_body = has_body(&self.method, head.status);
+        let tunnel = head.status == StatusCode::SWITCHING_PROTOCOLS
+            || (self.method == Method::CONNECT && head.status.is_success());
+        let framing = Framing::of(self.protocol, has_body, promised);
+        let said_by = head.extensions.remove::<Marker>();
+        let parts = Parts {
+            policy: Arc::clone(&self.settings.policy),
+            client: self.client,
+            situation: self.situation(&head.headers, framing, &exchange),
+            said_by: said_by.map_or(SaidBy::Source, |marker| marker.0),
+            te_trailers: self.te_trailers,
+            promised,
+        };
+        let mut body = WireBody::new(Some(body), exchange, parts);
+        if has_body && !tunnel {
+            let how = HowToHold::new(
+                &self.settings.policy,
+                framing,
+                promised,
+                self.goes_at_once(&head.headers),
+                body.exchange().conn.is_some(),
+                &self.settings.held,
+            );
+            if let Err((ending, said_by)) = how.hold(&mut body, framing).await {
+                return self.replace(body, ending, said_by);
+            }
+        }
+        if let Some(status) = grpc_failure(&head.headers) {
+            let cause = Cause::new(Kind::GrpcStatus, format!("grpc-status {status}"));
+            body.exchange().say(Ending::Failed(cause), SaidBy::Source);
+        }
+        let promised = body.promised();
+        if self.method == Method::HEAD
+            && let Some(promised) = promised
+        {
+            // hyper adds it only for bodies that it sends.
+            let length = HeaderValue::from(promised);
+            head.headers.entry(CONTENT_LENGTH).or_insert(length);
+        }
+        let framing = Framing::of(self.protocol, has_body, promised);
+        if self.protocol == Protocol::Http10 {
+            head.headers.remove(TRANSFER_ENCODING);
+        }
+        body.exchange()
+            .head(head.status.as_u16(), framing, promised);
+        body.begin(framing);
+        Response::from_parts(head, body)
+    }
+
+    fn situation(&self, headers: &HeaderMap, framing: Framing, exchange: &Exchange) -> Situation {
+        let conn = exchange.conn.as_ref();
+        Situation {
+            protocol: self.protocol,
+            framing,
+            tls: conn.is_some_and(|conn| conn.tls),
+            signals: match conn {
+                Some(_) => Signals::Owned,
+                None => Signals::FramingOnly,
+            },
+            open_chunk: self.client.open_chunk,
+            document: match (self.client.document, is_private(headers)) {
+                (false, _) => Document::No,
+                (true, true) => Document::Private,
+                (true, false) => Document::Shared,
+            },
+            degraded_documents: self.settings.policy.degraded_documents,
+        }
+    }
+
+    /// Responses whose head must not wait.
+    fn goes_at_once(&self, headers: &HeaderMap) -> bool {
+        let kind = headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("");
+        self.incremental
+            || kind.starts_with("text/event-stream")
+            || kind.starts_with("application/grpc")
+    }
+
+    /// Another response takes the place of one that failed before its head had to go.
+    fn replace<B>(
+        self,
+        mut body: WireBody<B>,
+        ending: Ending,
+        said_by: SaidBy,
+    ) -> Response<WireBody<B>>
+    where
+        B: HttpBody<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        body.intake().close();
+        let exchange = Arc::clone(body.exchange());
+        drop(body);
+        self.refuse(ending, said_by, exchange)
+    }
+
+    /// A 5xx, or nothing at all to a client that has left.
+    pub(super) fn refuse<B>(
+        self,
+        ending: Ending,
+        said_by: SaidBy,
+        exchange: Arc<Exchange>,
+    ) -> Response<WireBody<B>>
+    where
+        B: HttpBody<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let cause = ending.cause();
+        let code = cause.map_or(500, |cause| cause.kind.status());
+        let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let left = matches!(ending, Ending::Cancelled(_));
+        let has_body = has_body(&self.method, status);
+        let text = Bytes::from(problem(status));
+        let framing = Framing::of(self.protocol, has_body, Some(text.len() as u64));
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let parts = Parts {
+            policy: Arc::clone(&self.settings.policy),
+            client: self.client,
+            situation: self.situation(&headers, framing, &exchange),
+            said_by,
+            te_trailers: false,
+            promised: Some(text.len() as u64),
+        };
+        exchange.answered(code);
+        exchange.say(ending, said_by);
+        let mut body = WireBody::new(None, exchange, parts);
+        if left {
+            body.stop();
+        } else {
+            body.substitute(text);
+            body.exchange().head(code, framing, body.promised());
+            body.begin(framing);
+        }
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+/// A problem document (RFC 9457) that tells the status and nothing of the inside.
+fn problem(status: StatusCode) -> String {
+    let title = status.canonical_reason().unwrap_or("Error");
+    format!("{{\"title\":\"{title}\",\"status\":{}}}\n", status.as_u16())
+}
+
+fn promised(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The status of a gRPC response that failed without a body.
+fn grpc_failure(headers: &HeaderMap) -> Option<String> {
+    let status = headers.get("grpc-status")?;
+    (status.as_bytes() != b"0").then(|| String::from_utf8_lossy(status.as_bytes()).into_owned())
+}
+
+/// Whether a response to this method with this status has a body (RFC 9112 section 6.3).
+fn has_body(method: &Method, status: StatusCode) -> bool {
+    method != Method::HEAD
+        && !status.is_informational()
+        && status != StatusCode::NO_CONTENT
+        && status != StatusCode::NOT_MODIFIED
+}
+
+/// Whether no cache may reuse the response without asking.
+fn is_private(headers: &HeaderMap) -> bool {
+    let has = |directive| lists(headers, &CACHE_CONTROL, directive);
+    has("no-store") || (has("private") && (has("no-cache") || has("max-age=0")))
+}
+
+/// Whether a list-valued field has this member.
+fn lists(headers: &HeaderMap, name: &HeaderName, member: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|value| value.trim().eq_ignore_ascii_case(member))
+}

@@ -1,0 +1,168 @@
+//! The outermost middleware: policy, held head, caught panics, leaving clients, the record.
+//!
+//! Reads: a request and the application's response. Gives: the same response with a body that
+//! carries its ending to the wire, or a 5xx when it failed before the head had to go.
+
+mod settings;
+
+mod hold;
+
+mod asked;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use endwell_core::{Ending, Policy, SaidBy};
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use tower_service::Service;
+
+use self::asked::Asked;
+use self::hold::poll_interruption;
+pub(crate) use self::settings::Settings;
+use crate::observe::Observer;
+use crate::producer::{BoxError, cause_of, panicked};
+use crate::wire::body::WireBody;
+use crate::wire::conn::Conn;
+use crate::wire::exchange::Exchange;
+
+/// A [`tower_layer::Layer`] that gives policy, held heads, caught panics and records to any
+/// server.
+///
+/// Without a listener of ours the wire's last step is out of reach: hyper may throw away what
+/// it holds when a body breaks (on HTTP/2 also the head), and a close-delimited HTTP/1.0 body
+/// cannot tell a failure. Use [`serve`](crate::serve) or [`app`](crate::app) for the lossless abort.
+#[derive(Debug, Clone, Default)]
+pub struct Layer {
+    settings: Settings,
+}
+
+impl Layer {
+    /// With the default [`Policy`] and no observer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What to do about endings.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.settings.policy = Arc::new(policy);
+        self
+    }
+
+    /// Who is told of every response.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.settings.observer = Some(Arc::new(observer));
+        self
+    }
+}
+
+impl<S> tower_layer::Layer<S> for Layer {
+    type Service = Endings<S>;
+
+    fn layer(&self, inner: S) -> Endings<S> {
+        Endings::new(inner, self.settings.clone(), None)
+    }
+}
+
+/// The middleware that [`Layer`], [`serve`](crate::serve) and [`app`](crate::app) put outermost.
+#[derive(Debug, Clone)]
+pub struct Endings<S> {
+    inner: S,
+    settings: Settings,
+    conn: Option<Arc<Conn>>,
+}
+
+impl<S> Endings<S> {
+    pub(crate) fn new(inner: S, settings: Settings, conn: Option<Arc<Conn>>) -> Self {
+        Self {
+            inner,
+            settings,
+            conn,
+        }
+    }
+}
+
+impl<S, R, B> Service<Request<R>> for Endings<S>
+where
+    S: Service<Request<R>, Response = Response<B>>,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<WireBody<B>>;
+    type Error = Infallible;
+    type Future = Answer<B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A service that cannot become ready fails each request instead: see `call`.
+        let _ = std::task::ready!(self.inner.poll_ready(cx));
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<R>) -> Answer<B> {
+        let exchange = Exchange::new(&request, self.conn.clone(), self.settings.observer.clone());
+        let asked = Asked::of(&request, &self.settings);
+        let called = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
+        Answer(Box::pin(async move {
+            let answered = match called {
+                Ok(answer) => wait_for(answer, &exchange).await,
+                Err(panic) => Err((Ending::Failed(panicked(&*panic)), SaidBy::Server)),
+            };
+            Ok(match answered {
+                Ok(response) => asked.respond(response, exchange).await,
+                Err((ending, said_by)) => asked.refuse(ending, said_by, exchange),
+            })
+        }))
+    }
+}
+
+/// The future of [`Endings`].
+pub struct Answer<B>(
+    #[allow(clippy::type_complexity)]
+    Pin<Box<dyn Future<Output = Result<Response<WireBody<B>>, Infallible>> + Send>>,
+);
+
+impl<B> Future for Answer<B> {
+    type Output = Result<Response<WireBody<B>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl<B> fmt::Debug for Answer<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer")
+    }
+}
+
+/// Waits for the service, unless it panics, the client leaves or the server must stop.
+async fn wait_for<F, T, E>(answer: F, exchange: &Arc<Exchange>) -> Result<T, (Ending, SaidBy)>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Into<BoxError>,
+{
+    let mut answer = pin!(answer);
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)));
+        match polled {
+            Ok(Poll::Ready(Ok(response))) => Poll::Ready(Ok(response)),
+            Ok(Poll::Ready(Err(error))) => {
+                let cause = cause_of(&*error.into());
+                Poll::Ready(Err((Ending::Failed(cause), SaidBy::Producer)))
+            }
+            Ok(Poll::Pending) => poll_interruption(exchange, cx).map(Err),
+            Err(panic) => Poll::Ready(Err((Ending::Failed(panicked(&*panic)), SaidBy::Server))),
+        }
+    })
+    .await
+}

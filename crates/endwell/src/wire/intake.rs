@@ -1,0 +1,167 @@
+//! The application's body, as the outermost body takes it in.
+//!
+//! Reads: frames, errors and panics of the application's body. Gives: octets, trailers or an
+//! ending; and, while the head is held, what is already known.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use endwell_core::{Ending, SaidBy};
+use http::HeaderMap;
+use http_body::Body as HttpBody;
+
+use crate::body::ending_of;
+use crate::producer::{BoxError, panicked};
+
+/// What the application's body gave.
+pub(crate) enum Next {
+    Octets(Bytes),
+    Trailers(HeaderMap),
+    End(Ending, SaidBy),
+}
+
+/// What is known when the head may go.
+pub(crate) enum First {
+    /// Octets, or the producer's wish: stream.
+    Go,
+    /// The body has ended as complete; what it gave is held.
+    Whole,
+    /// The body has ended otherwise.
+    Broken(Ending, SaidBy),
+}
+
+/// The application's body and what of it was taken before its turn.
+pub(crate) struct Intake<B> {
+    inner: Option<Pin<Box<B>>>,
+    said_by: SaidBy,
+    held: Option<Bytes>,
+    next: Option<Next>,
+}
+
+impl<B> Intake<B> {
+    pub(crate) fn new(inner: Option<B>, said_by: SaidBy) -> Self {
+        Self {
+            inner: inner.map(Box::pin),
+            said_by,
+            held: None,
+            next: None,
+        }
+    }
+
+    /// Who says the ending of this body.
+    pub(crate) fn said_by(&self) -> SaidBy {
+        self.said_by
+    }
+
+    /// Gives up the application's body, and what it was doing with it.
+    pub(crate) fn close(&mut self) {
+        self.inner = None;
+        self.held = None;
+        self.next = None;
+    }
+
+    /// Puts octets in the place of the application's body.
+    pub(crate) fn substitute(&mut self, octets: Bytes) {
+        self.close();
+        self.held = Some(octets);
+    }
+
+    /// Takes this again next time.
+    pub(crate) fn put_back(&mut self, next: Next) {
+        self.next = Some(next);
+    }
+
+    /// How many octets are held.
+    pub(crate) fn held(&self) -> usize {
+        self.held.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+impl<B> Intake<B>
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    /// Whether nothing but the held octets will come, and the end is complete.
+    pub(crate) fn is_over(&self) -> bool {
+        match &self.next {
+            Some(Next::End(ending, _)) => ending.is_complete(),
+            Some(Next::Octets(_) | Next::Trailers(_)) => false,
+            None => self
+                .inner
+                .as_ref()
+                .is_none_or(|inner| inner.is_end_stream()),
+        }
+    }
+
+    /// Polls until it is known whether the head may go; holds up to `hold` octets meanwhile.
+    pub(crate) fn poll_first(&mut self, hold: usize, cx: &mut Context<'_>) -> Poll<First> {
+        loop {
+            match ready!(self.poll_inner(cx)) {
+                Next::Octets(octets) if octets.is_empty() => return Poll::Ready(First::Go),
+                Next::Octets(octets) => {
+                    let octets = match self.held.take() {
+                        Some(held) => [held, octets].concat().into(),
+                        None => octets,
+                    };
+                    let enough = octets.len() >= hold;
+                    self.held = Some(octets);
+                    if self.is_over() {
+                        return Poll::Ready(First::Whole);
+                    }
+                    if enough {
+                        return Poll::Ready(First::Go);
+                    }
+                }
+                next @ Next::Trailers(_) => {
+                    self.next = Some(next);
+                    return Poll::Ready(First::Go);
+                }
+                Next::End(Ending::Complete, said_by) => {
+                    self.next = Some(Next::End(Ending::Complete, said_by));
+                    return Poll::Ready(First::Whole);
+                }
+                Next::End(ending, said_by) => return Poll::Ready(First::Broken(ending, said_by)),
+            }
+        }
+    }
+
+    /// The next thing: what was held first.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if let Some(octets) = self.held.take() {
+            return Poll::Ready(Next::Octets(octets));
+        }
+        if let Some(next) = self.next.take() {
+            return Poll::Ready(next);
+        }
+        self.poll_inner(cx)
+    }
+
+    /// The next thing of the application's body; a panic in it is an ending like any other.
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        let Some(inner) = &mut self.inner else {
+            return Poll::Ready(Next::End(Ending::Complete, self.said_by));
+        };
+        let polled = catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll_frame(cx)));
+        let frame = match polled {
+            Ok(frame) => ready!(frame),
+            Err(panic) => {
+                let ending = Ending::Failed(panicked(&*panic));
+                return Poll::Ready(Next::End(ending, SaidBy::Server));
+            }
+        };
+        Poll::Ready(match frame {
+            None => Next::End(Ending::Complete, self.said_by),
+            Some(Err(error)) => Next::End(ending_of(&*error.into()), self.said_by),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(octets) => Next::Octets(octets),
+                // Neither data nor trailers: a kind of frame this version does not know.
+                Err(frame) => frame
+                    .into_trailers()
+                    .map_or(Next::Octets(Bytes::new()), Next::Trailers),
+            },
+        })
+    }
+}
