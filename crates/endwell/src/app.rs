@@ -63,7 +63,11 @@ impl<S: Clone> Service<IncomingStream<'_, Listener>> for App<S> {
     fn call(&mut self, stream: IncomingStream<'_, Listener>) -> Self::Future {
         let conn = Arc::clone(stream.io().conn());
         conn.set_policy(Arc::clone(&self.settings.policy));
-        let endings = Endings::new(self.app.clone(), self.settings.clone(), Some(conn));
+        let endings = Endings::new(
+            self.app.clone(),
+            Arc::new(self.settings.clone()),
+            Some(conn),
+        );
         ready(Ok(ConnectionApp(endings)))
     }
 }

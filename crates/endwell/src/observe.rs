@@ -4,10 +4,10 @@
 //! an [`Observer`] makes of it. Never: waits; a record that finds no room is counted and dropped.
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
+use std::time::Duration;
 
 use endwell_core::Record;
 
@@ -45,16 +45,27 @@ impl Format {
 
 /// How many records may wait for a slow disk or pipe: about 4 MiB of memory.
 const WAITING: usize = 8192;
+/// The writer is woken early once so many wait.
+const MANY: usize = WAITING / 4;
+/// How often the writer looks for records: waking it for each would cost more than the response.
+const LOOK: Duration = Duration::from_millis(20);
 
-/// Writes records as lines, on a thread of its own.
+/// Writes records as lines, on a thread of its own, at most 20 ms late.
 ///
 /// When the writer is so slow that 8192 records wait, further ones are dropped and counted.
 /// [`Log::close`] writes what still waits; a dropped `Log` leaves that to the thread.
 #[derive(Debug)]
 pub struct Log {
-    records: Mutex<Option<SyncSender<Record>>>,
-    dropped: AtomicU64,
+    queue: Arc<Queue>,
     writer: Mutex<Option<JoinHandle<io::Result<()>>>>,
+    thread: Thread,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    records: Mutex<Vec<Record>>,
+    closed: AtomicBool,
+    dropped: AtomicU64,
 }
 
 impl Log {
@@ -63,28 +74,31 @@ impl Log {
     /// # Errors
     /// The operating system refuses a thread.
     pub fn new(format: Format, to: impl Write + Send + 'static) -> io::Result<Arc<Self>> {
-        let (records, waiting) = sync_channel(WAITING);
+        let queue = Arc::new(Queue::default());
+        let waiting = Arc::clone(&queue);
         let writer = std::thread::Builder::new()
             .name("endwell-log".into())
             .spawn(move || write_all(format, &waiting, to))?;
+        let thread = writer.thread().clone();
         Ok(Arc::new(Self {
-            records: Mutex::new(Some(records)),
-            dropped: AtomicU64::new(0),
+            queue,
             writer: Mutex::new(Some(writer)),
+            thread,
         }))
     }
 
     /// How many records found no room.
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.queue.dropped.load(Ordering::Relaxed)
     }
 
     /// Writes what still waits and ends the thread.
     ///
     /// # Errors
-    /// The error that stopped the writer, such as a full disk or a closed pipe.
+    /// The last error of the writer, such as a full disk or a closed pipe.
     pub fn close(&self) -> io::Result<()> {
-        drop(lock(&self.records).take());
+        self.queue.closed.store(true, Ordering::Release);
+        self.thread.unpark();
         match lock(&self.writer).take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
             Some(Err(_)) => Err(io::Error::other("the log thread panicked")),
@@ -93,14 +107,25 @@ impl Log {
     }
 }
 
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.queue.closed.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
 impl Observer for Log {
     fn ended(&self, record: Record) {
-        let records = lock(&self.records);
-        let kept = records
-            .as_ref()
-            .is_some_and(|records| records.try_send(record).is_ok());
-        if !kept {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        let mut records = lock(&self.queue.records);
+        if records.len() >= WAITING || self.queue.closed.load(Ordering::Acquire) {
+            self.queue.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        records.push(record);
+        let many = records.len() == MANY;
+        drop(records);
+        if many {
+            self.thread.unpark();
         }
     }
 }
@@ -115,28 +140,30 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Lines that are written at once: about a pipe's worth.
-const TOGETHER: usize = 64 * 1024;
-
-/// Writes lines, as many at once as wait; gives the last error once there are no more records.
+/// Writes lines, as many at once as wait; gives the last error once the log is closed.
 ///
 /// A line is lost with the write that failed, but a disk that has room again gets the next.
-fn write_all(format: Format, records: &Receiver<Record>, mut to: impl Write) -> io::Result<()> {
+fn write_all(format: Format, queue: &Queue, mut to: impl Write) -> io::Result<()> {
     let mut result = Ok(());
+    let mut records = Vec::new();
     let mut lines = String::new();
-    while let Ok(first) = records.recv() {
-        let mut next = Some(first);
-        while let Some(record) = next {
+    loop {
+        // Read before the queue: a record that was there when it closed is still written.
+        let closed = queue.closed.load(Ordering::Acquire);
+        std::mem::swap(&mut records, &mut *lock(&queue.records));
+        for record in records.drain(..) {
             lines += &format.line(&record);
             lines.push('\n');
-            next = (lines.len() < TOGETHER)
-                .then(|| records.try_recv().ok())
-                .flatten();
         }
-        if let Err(error) = to.write_all(lines.as_bytes()).and_then(|()| to.flush()) {
-            result = Err(error);
+        if !lines.is_empty() {
+            if let Err(error) = to.write_all(lines.as_bytes()).and_then(|()| to.flush()) {
+                result = Err(error);
+            }
+            lines.clear();
         }
-        lines.clear();
+        if closed {
+            return result;
+        }
+        std::thread::park_timeout(LOOK);
     }
-    result
 }

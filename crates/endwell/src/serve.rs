@@ -6,10 +6,11 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::{Future, IntoFuture};
+use std::future::{Future, IntoFuture, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -180,6 +181,7 @@ where
 {
     async fn run(mut self) {
         let mut stop = self.shutdown.0.subscribe();
+        let settings = Arc::new(self.settings);
         // Every connection holds a sender; when all are gone, all connections have ended.
         let (running, mut ended) = tokio::sync::mpsc::channel::<Infallible>(1);
         loop {
@@ -188,15 +190,15 @@ where
                 () = reached(&mut stop, Stop::Draining) => break,
             };
             let conn = Arc::clone(io.conn());
-            conn.set_policy(Arc::clone(&self.settings.policy));
+            conn.set_policy(Arc::clone(&settings.policy));
             let app = Endings::new(
                 self.app.clone(),
-                self.settings.clone(),
+                Arc::clone(&settings),
                 Some(Arc::clone(&conn)),
             );
             let connection = Connection {
                 conn,
-                half_close: self.settings.policy.half_close,
+                half_close: settings.policy.half_close,
                 stop: self.shutdown.0.subscribe(),
                 drain: self.drain,
             };
@@ -246,9 +248,8 @@ impl Connection {
         let io = TokioIo::new(io);
         let mut driven =
             pin!(builder.serve_connection_with_upgrades(io, TowerToHyperService::new(app)));
-        tokio::select! {
-            _ = driven.as_mut() => return,
-            () = reached(&mut self.stop, Stop::Draining) => {}
+        if self.drive(driven.as_mut()).await.is_ready() {
+            return;
         }
         let deadline = tokio::time::Instant::now() + self.drain;
         // GOAWAY makes some clients fail the responses under way (httpx, undici, Java 17), so it
@@ -289,6 +290,30 @@ impl Connection {
             "the server stopped at once",
         ));
         let _ = driven.await;
+    }
+}
+
+impl Connection {
+    /// Drives a connection until it has ended (`Ready`) or the server is to stop (`Pending`).
+    ///
+    /// The order to stop is awaited once and then only looked for: this runs at every step of a
+    /// connection.
+    async fn drive<T>(&mut self, mut driven: Pin<&mut impl Future<Output = T>>) -> Poll<()> {
+        let mut watched = self.stop.clone();
+        let mut order = pin!(reached(&mut self.stop, Stop::Draining));
+        let mut awaited = false;
+        poll_fn(|cx| {
+            if driven.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Poll::Ready(()));
+            }
+            if !awaited || watched.has_changed().unwrap_or(true) {
+                awaited = true;
+                watched.mark_unchanged();
+                return order.as_mut().poll(cx).map(|()| Poll::Pending);
+            }
+            Poll::Pending
+        })
+        .await
     }
 }
 

@@ -119,6 +119,11 @@ impl Server {
         self.later.recv_timeout(DEADLINE).expect("a line on stderr")
     }
 
+    /// The next line of its standard error, if there is one already.
+    pub fn has_said(&self) -> Option<String> {
+        self.later.try_recv().ok()
+    }
+
     /// The next line of its standard output.
     pub fn logs(&self) -> String {
         let log = self.log.as_ref().expect("not taken");

@@ -22,9 +22,14 @@ use crate::producer::BoxError;
 use crate::wire::body::{Parts, WireBody};
 use crate::wire::exchange::{Exchange, client_of, protocol};
 
+/// `Incremental` (draft-ietf-httpbis-incremental).
+const INCREMENTAL: HeaderName = HeaderName::from_static("incremental");
+/// `grpc-status`, of a response that has no body.
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
 /// What of a request decides about its response.
 pub(super) struct Asked {
-    settings: Settings,
+    settings: Arc<Settings>,
     protocol: Protocol,
     method: Method,
     client: Client,
@@ -33,16 +38,16 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn of<R>(request: &Request<R>, settings: &Settings) -> Self {
+    pub(super) fn of<R>(request: &Request<R>, settings: &Arc<Settings>) -> Self {
         let headers = request.headers();
         Self {
-            settings: settings.clone(),
+            settings: Arc::clone(settings),
             protocol: protocol(request.version()),
             method: request.method().clone(),
             client: client_of(request, &settings.policy),
             te_trailers: lists(headers, &TE, "trailers"),
             incremental: headers
-                .get("incremental")
+                .get(&INCREMENTAL)
                 .is_some_and(|value| value.as_bytes().starts_with(b"?1")),
         }
     }
@@ -219,7 +224,7 @@ fn promised(headers: &HeaderMap) -> Option<u64> {
 
 /// The status of a gRPC response that failed without a body.
 fn grpc_failure(headers: &HeaderMap) -> Option<String> {
-    let status = headers.get("grpc-status")?;
+    let status = headers.get(&GRPC_STATUS)?;
     (status.as_bytes() != b"0").then(|| String::from_utf8_lossy(status.as_bytes()).into_owned())
 }
 

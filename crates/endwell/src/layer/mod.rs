@@ -68,7 +68,7 @@ impl<S> tower_layer::Layer<S> for Layer {
     type Service = Endings<S>;
 
     fn layer(&self, inner: S) -> Endings<S> {
-        Endings::new(inner, self.settings.clone(), None)
+        Endings::new(inner, Arc::new(self.settings.clone()), None)
     }
 }
 
@@ -76,12 +76,12 @@ impl<S> tower_layer::Layer<S> for Layer {
 #[derive(Debug, Clone)]
 pub struct Endings<S> {
     inner: S,
-    settings: Settings,
+    settings: Arc<Settings>,
     conn: Option<Arc<Conn>>,
 }
 
 impl<S> Endings<S> {
-    pub(crate) fn new(inner: S, settings: Settings, conn: Option<Arc<Conn>>) -> Self {
+    pub(crate) fn new(inner: S, settings: Arc<Settings>, conn: Option<Arc<Conn>>) -> Self {
         Self {
             inner,
             settings,

@@ -220,8 +220,8 @@ where
     }
 
     fn complete(&mut self, said_by: SaidBy) {
-        self.exchange.say(Ending::Complete, said_by);
-        self.exchange.plan(WireEnding::EndMark);
+        self.exchange
+            .say_and_plan(Ending::Complete, said_by, WireEnding::EndMark);
         if self.situation.framing == Framing::CloseDelimited
             && let Some(conn) = self.conn()
         {
@@ -243,13 +243,12 @@ where
         };
         let held = self.held.take();
         let wire = plan(&ending, &self.situation);
-        self.exchange.plan(wire);
         if wire == WireEnding::EndMark {
             self.rest = held.unwrap_or_default();
             if ending.is_complete() {
                 self.complete(said_by);
             } else {
-                self.exchange.say(ending, said_by);
+                self.exchange.say_and_plan(ending, said_by, wire);
                 self.intake.close();
                 self.step = Step::Over;
                 if let Some(conn) = self.conn() {
@@ -258,7 +257,7 @@ where
             }
             return;
         }
-        self.exchange.say(ending, said_by);
+        self.exchange.say_and_plan(ending, said_by, wire);
         self.intake.close();
         if let Some(mut held) = held {
             held.truncate(held.len() - 1);
@@ -399,11 +398,14 @@ where
                     }
                 }
                 Poll::Ready(Next::Trailers(fields)) => {
-                    if let Some(frame) = this.trailers(fields) {
+                    if let Some(frame) = this.trailers(*fields) {
                         return Poll::Ready(Some(Ok(frame)));
                     }
                 }
-                Poll::Ready(Next::End(ending, said_by)) => this.end(ending, said_by),
+                Poll::Ready(Next::Complete) => {
+                    this.end(Ending::Complete, this.intake.said_by());
+                }
+                Poll::Ready(Next::Broken(broken)) => this.end(broken.0, broken.1),
                 Poll::Pending => {
                     let (ending, said_by) = ready!(this.poll_interruption(cx));
                     this.end(ending, said_by);
@@ -450,7 +452,7 @@ where
             return None;
         }
         if self.held.is_some() {
-            self.intake.put_back(Next::Trailers(fields));
+            self.intake.put_back(Next::Trailers(Box::new(fields)));
             self.rest = self.held.take().unwrap_or_default();
             return None;
         }

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::conn::{Close, Conn, Departed};
+use super::http2::in_ticks;
 use super::socket::SharedTcp;
 use super::transport::Transport;
 
@@ -96,7 +97,7 @@ pub(crate) fn close(transport: Transport, conn: Arc<Conn>, shut: bool) {
             Close::Reset(exchange) => {
                 acknowledged(&tcp, &policy).await;
                 conn.note_unacknowledged(tcp.unacknowledged());
-                sleep(policy.grace.default).await;
+                sleep(in_ticks(policy.grace.default)).await;
                 // The last handle closes the socket, and the armed linger makes that a reset.
                 drop((transport, tcp));
                 exchange.signalled();
@@ -166,6 +167,8 @@ async fn acknowledged(tcp: &SharedTcp, policy: &Policy) {
     let mut left = u64::MAX;
     let mut at = Instant::now();
     let mut pause = Duration::from_millis(1);
+    // On a short path the acknowledgement is here before a timer could be.
+    let mut glances = 3;
     while let Some(queued) = tcp.unacknowledged().filter(|queued| *queued > 0) {
         if queued < left {
             left = queued;
@@ -173,7 +176,12 @@ async fn acknowledged(tcp: &SharedTcp, policy: &Policy) {
         } else if at.elapsed() >= still {
             return;
         }
+        if glances > 0 {
+            glances -= 1;
+            tokio::task::yield_now().await;
+            continue;
+        }
         sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(20));
+        pause = (pause * 2).min(Duration::from_millis(4));
     }
 }

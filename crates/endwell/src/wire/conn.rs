@@ -195,9 +195,12 @@ impl Conn {
         self.flushes.store(flushes, Ordering::SeqCst);
         if self.unflushed_any.load(Ordering::Acquire) {
             self.unflushed_any.store(false, Ordering::Release);
-            for exchange in std::mem::take(&mut *lock(&self.unflushed)) {
+            let mut whole = std::mem::take(&mut *lock(&self.unflushed));
+            for exchange in whole.drain(..) {
                 exchange.delivered();
             }
+            // Keeps the room for the next response.
+            *lock(&self.unflushed) = whole;
         }
         self.wake_flush_waiters();
     }
@@ -208,7 +211,9 @@ impl Conn {
     }
 
     fn wake_flush_waiters(&self) {
-        if self.flush_awaited.swap(false, Ordering::SeqCst) {
+        if self.flush_awaited.load(Ordering::SeqCst)
+            && self.flush_awaited.swap(false, Ordering::SeqCst)
+        {
             for waker in std::mem::take(&mut *lock(&self.flush_waiters)) {
                 waker.wake();
             }
@@ -264,18 +269,23 @@ impl Conn {
 
     /// Watches for the peer's leaving where the HTTP implementation does not look (HTTP/1).
     pub(crate) fn poll_departure(&self, cx: &mut Context<'_>) -> Poll<Departure> {
-        let fin_counts = self
-            .policy()
-            .is_none_or(|policy| policy.half_close == HalfClose::Cancel);
-        let Some(tcp) = self.tcp() else {
+        let mut watch = lock(&self.watch);
+        if watch.is_none() {
+            *watch = self.new_watch();
+        }
+        let Some(watch) = watch.as_mut() else {
             return Poll::Pending;
         };
-        let mut watch = lock(&self.watch);
-        let watch = watch.get_or_insert_with(|| Box::pin(tcp.departure(fin_counts)));
         let departure = std::task::ready!(watch.as_mut().poll(cx));
         // A finished future must not be polled again, and the peer does not come back.
         *watch = Box::pin(std::future::ready(departure));
         Poll::Ready(departure)
+    }
+
+    fn new_watch(&self) -> Option<Watch> {
+        let policy = self.policy();
+        let fin_counts = policy.is_none_or(|policy| policy.half_close == HalfClose::Cancel);
+        Some(Box::pin(self.tcp()?.departure(fin_counts)))
     }
 
     // ---- endings on this connection ----

@@ -4,7 +4,7 @@
 //! [`Record`], when the last of them lets go. Never: waits, or ends anything itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Context;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use endwell_core::{
     Cause, Ending, Framing, Kind, Phase, Policy, Protocol, Record, SaidBy, Tally, WireEnding,
 };
-use http::header::{HOST, REFERER, USER_AGENT};
+use http::header::{ACCEPT, HOST, HeaderName, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Request, Uri, Version};
 
 use super::conn::{Conn, Message, Progress};
@@ -25,7 +25,6 @@ pub(crate) struct Exchange {
     pub(crate) conn: Option<Arc<Conn>>,
     key: AtomicUsize,
     pub(crate) protocol: Protocol,
-    started: Instant,
     facts: Option<Facts>,
     observer: Option<Arc<dyn Observer>>,
     state: Mutex<State>,
@@ -36,6 +35,7 @@ pub(crate) struct Exchange {
 /// What the record says of the request; kept only if somebody observes.
 struct Facts {
     ts: SystemTime,
+    started: Instant,
     method: Method,
     uri: Uri,
     host: Option<HeaderValue>,
@@ -56,6 +56,8 @@ pub(crate) struct Chunks {
     consumed: AtomicU64,
     /// Octets of chunks thrown away unsent.
     discarded: AtomicU64,
+    /// The body waits until all have been let go.
+    awaited: AtomicBool,
     /// The connection's flush count when a chunk was last taken.
     flushes: AtomicU64,
     /// The connection's written octets when a chunk was last taken.
@@ -77,6 +79,17 @@ struct State {
     trailers: Vec<String>,
 }
 
+impl State {
+    fn say(&mut self, ending: Ending, said_by: SaidBy) {
+        if self.ending.is_none() {
+            if ending.is_complete() && self.phase == Phase::Body {
+                self.phase = Phase::Last;
+            }
+            self.ending = Some((ending, said_by));
+        }
+    }
+}
+
 impl Exchange {
     pub(crate) fn new<B>(
         request: &Request<B>,
@@ -88,7 +101,6 @@ impl Exchange {
             conn,
             key: AtomicUsize::new(0),
             protocol: protocol(request.version()),
-            started: Instant::now(),
             facts,
             observer,
             state: Mutex::new(State {
@@ -137,7 +149,7 @@ impl Exchange {
         if state.ending.is_none() {
             state.phase = Phase::Body;
         }
-        state.head_after = Some(self.started.elapsed());
+        state.head_after = self.facts.as_ref().map(|facts| facts.started.elapsed());
         state.written_at_head = self.conn.as_ref().map_or(0, |conn| conn.written());
     }
 
@@ -150,17 +162,14 @@ impl Exchange {
 
     /// Says how it ended. The first one said stays.
     pub(crate) fn say(&self, ending: Ending, said_by: SaidBy) {
-        let mut state = self.state();
-        if state.ending.is_none() {
-            if ending.is_complete() && state.phase == Phase::Body {
-                state.phase = Phase::Last;
-            }
-            state.ending = Some((ending, said_by));
-        }
+        self.state().say(ending, said_by);
     }
 
-    pub(crate) fn plan(&self, wire: WireEnding) {
-        self.state().wire = Some(wire);
+    /// Says how it ended, and what must happen on the wire for that.
+    pub(crate) fn say_and_plan(&self, ending: Ending, said_by: SaidBy, wire: WireEnding) {
+        let mut state = self.state();
+        state.say(ending, said_by);
+        state.wire = Some(wire);
     }
 
     pub(crate) fn peer_did(&self, signal: &'static str) {
@@ -260,7 +269,7 @@ impl Exchange {
             framing: state.framing,
             tally: state.tally,
             trailers_sent: std::mem::take(&mut state.trailers),
-            duration: self.started.elapsed(),
+            duration: facts.started.elapsed(),
             ttfb: state.head_after,
             request_id: text(facts.request_id.as_ref()),
             trace_id: text(facts.trace.as_ref())
@@ -324,16 +333,17 @@ impl Drop for Exchange {
 
 impl Facts {
     fn of<B>(request: &Request<B>) -> Self {
-        let header = |name: &str| request.headers().get(name).cloned();
+        let header = |name: &HeaderName| request.headers().get(name).cloned();
         Self {
             ts: SystemTime::now(),
+            started: Instant::now(),
             method: request.method().clone(),
             uri: request.uri().clone(),
-            host: header(HOST.as_str()),
-            user_agent: header(USER_AGENT.as_str()),
-            referer: header(REFERER.as_str()),
-            request_id: header("x-request-id"),
-            trace: header("traceparent"),
+            host: header(&HOST),
+            user_agent: header(&USER_AGENT),
+            referer: header(&REFERER),
+            request_id: header(&X_REQUEST_ID),
+            trace: header(&TRACEPARENT),
         }
     }
 
@@ -360,12 +370,17 @@ pub(crate) fn protocol(version: Version) -> Protocol {
 }
 
 impl Chunks {
+    /// From now on each chunk that is let go wakes the body.
+    pub(crate) fn awaited(&self) {
+        self.awaited.store(true, Ordering::SeqCst);
+    }
+
     pub(crate) fn handed(&self) -> u64 {
         self.handed.load(Ordering::Acquire)
     }
 
     fn left(&self) -> u64 {
-        self.left.load(Ordering::Acquire)
+        self.left.load(Ordering::SeqCst)
     }
 
     pub(crate) fn consumed(&self) -> u64 {
@@ -437,22 +452,24 @@ impl Drop for Chunk {
             }
             chunks.consumed.fetch_add(octets, Ordering::AcqRel);
         }
-        chunks.left.fetch_add(1, Ordering::AcqRel);
-        self.exchange.wake();
+        chunks.left.fetch_add(1, Ordering::SeqCst);
+        if chunks.awaited.load(Ordering::SeqCst) {
+            self.exchange.wake();
+        }
     }
 }
 
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 /// What a policy says of the client of this request.
 pub(crate) fn client_of<B>(request: &Request<B>, policy: &Policy) -> endwell_core::Client {
-    let field = |name: &str| {
+    let field = |name: &HeaderName| {
         request
             .headers()
             .get(name)
             .and_then(|value| value.to_str().ok())
     };
-    policy.client(
-        field("user-agent"),
-        field("accept"),
-        field("sec-fetch-dest"),
-    )
+    policy.client(field(&USER_AGENT), field(&ACCEPT), field(&SEC_FETCH_DEST))
 }

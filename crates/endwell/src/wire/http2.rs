@@ -23,8 +23,10 @@ pub(crate) const LARGEST_CHUNK: usize = 64 * 1024;
 
 /// How often acknowledgements are looked at: no event tells of them.
 const LOOK: Duration = Duration::from_millis(1);
-/// On a slow path it is looked at less often.
-const LOOK_SELDOM: Duration = Duration::from_millis(20);
+/// How often they are looked at before the first pause.
+const GLANCES: u8 = 3;
+/// On a slow path it is looked at less often; a delayed acknowledgement takes 40 ms.
+const LOOK_SELDOM: Duration = Duration::from_millis(4);
 /// How long acknowledgements may stand still where the policy sets no stall deadline.
 const STILL: Duration = Duration::from_secs(60);
 
@@ -49,6 +51,8 @@ struct Progress {
     acked: u64,
     at: Instant,
     pause: Duration,
+    /// Looks without a pause that are left.
+    glances: u8,
 }
 
 impl Delivery {
@@ -75,6 +79,7 @@ impl Delivery {
             match &mut self.stage {
                 Stage::Taken => {
                     exchange.register(cx);
+                    exchange.chunks.awaited();
                     if exchange.progress().waiting > 0 {
                         return Poll::Pending;
                     }
@@ -95,6 +100,12 @@ impl Delivery {
                 }
                 Stage::Acknowledged { target, seen } => {
                     let still = policy.stall_deadline.unwrap_or(STILL);
+                    if seen.glances > 0 && !acknowledged(conn, *target) {
+                        // On a short path the acknowledgement is here before a timer could be.
+                        seen.glances -= 1;
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                     if !acknowledged(conn, *target) && !seen.stands_still(conn, still) {
                         self.timer.as_mut().reset(Instant::now() + seen.pause);
                         seen.pause = (seen.pause * 2).min(LOOK_SELDOM);
@@ -103,7 +114,7 @@ impl Delivery {
                     }
                     let round_trip = facts(conn).map_or(Duration::ZERO, |f| f.round_trip);
                     let grace = policy.grace.of(client, round_trip);
-                    self.timer.as_mut().reset(Instant::now() + grace);
+                    self.timer.as_mut().reset(Instant::now() + in_ticks(grace));
                     self.stage = Stage::Grace;
                 }
                 Stage::Grace => {
@@ -113,6 +124,11 @@ impl Delivery {
             }
         }
     }
+}
+
+/// A wait as tokio's timer must be asked for it: it is never early and one millisecond late.
+pub(crate) fn in_ticks(wait: Duration) -> Duration {
+    wait.saturating_sub(Duration::from_millis(1))
 }
 
 /// The count of acknowledged octets at which everything now in the kernel has arrived.
@@ -148,6 +164,7 @@ impl Progress {
             acked: facts(conn).map_or(0, |facts| facts.acked),
             at: Instant::now(),
             pause: LOOK,
+            glances: GLANCES,
         }
     }
 

@@ -16,10 +16,17 @@ use crate::body::ending_of;
 use crate::producer::{BoxError, panicked};
 
 /// What the application's body gave.
+///
+/// Small, since it is moved for every frame: what is rare is boxed.
 pub(crate) enum Next {
+    /// Data.
     Octets(Bytes),
-    Trailers(HeaderMap),
-    End(Ending, SaidBy),
+    /// The trailer section.
+    Trailers(Box<HeaderMap>),
+    /// It has ended as complete.
+    Complete,
+    /// It has ended otherwise.
+    Broken(Box<(Ending, SaidBy)>),
 }
 
 /// What is known when the head may go.
@@ -87,8 +94,8 @@ where
     /// Whether nothing but the held octets will come, and the end is complete.
     pub(crate) fn is_over(&self) -> bool {
         match &self.next {
-            Some(Next::End(ending, _)) => ending.is_complete(),
-            Some(Next::Octets(_) | Next::Trailers(_)) => false,
+            Some(Next::Complete) => true,
+            Some(Next::Octets(_) | Next::Trailers(_) | Next::Broken(_)) => false,
             None => self
                 .inner
                 .as_ref()
@@ -119,11 +126,14 @@ where
                     self.next = Some(next);
                     return Poll::Ready(First::Go);
                 }
-                Next::End(Ending::Complete, said_by) => {
-                    self.next = Some(Next::End(Ending::Complete, said_by));
+                Next::Complete => {
+                    self.next = Some(Next::Complete);
                     return Poll::Ready(First::Whole);
                 }
-                Next::End(ending, said_by) => return Poll::Ready(First::Broken(ending, said_by)),
+                Next::Broken(broken) => {
+                    let (ending, said_by) = *broken;
+                    return Poll::Ready(First::Broken(ending, said_by));
+                }
             }
         }
     }
@@ -142,25 +152,30 @@ where
     /// The next thing of the application's body; a panic in it is an ending like any other.
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         let Some(inner) = &mut self.inner else {
-            return Poll::Ready(Next::End(Ending::Complete, self.said_by));
+            return Poll::Ready(Next::Complete);
         };
         let polled = catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll_frame(cx)));
         let frame = match polled {
             Ok(frame) => ready!(frame),
             Err(panic) => {
                 let ending = Ending::Failed(panicked(&*panic));
-                return Poll::Ready(Next::End(ending, SaidBy::Server));
+                return Poll::Ready(Next::Broken(Box::new((ending, SaidBy::Server))));
             }
         };
         Poll::Ready(match frame {
-            None => Next::End(Ending::Complete, self.said_by),
-            Some(Err(error)) => Next::End(ending_of(&*error.into()), self.said_by),
+            None => Next::Complete,
+            Some(Err(error)) => {
+                let ending = ending_of(&*error.into());
+                Next::Broken(Box::new((ending, self.said_by)))
+            }
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(octets) => Next::Octets(octets),
                 // Neither data nor trailers: a kind of frame this version does not know.
                 Err(frame) => frame
                     .into_trailers()
-                    .map_or(Next::Octets(Bytes::new()), Next::Trailers),
+                    .map_or(Next::Octets(Bytes::new()), |fields| {
+                        Next::Trailers(Box::new(fields))
+                    }),
             },
         })
     }

@@ -17,7 +17,7 @@ pub(crate) enum Transport {
     Handshake(Box<Handshake>),
     /// TLS.
     #[cfg(feature = "tls")]
-    Tls(Box<tokio_rustls::server::TlsStream<SharedTcp>>),
+    Tls(Box<TlsStream>),
 }
 
 /// A TLS handshake and its deadline.
@@ -55,68 +55,67 @@ impl Transport {
         *self = Self::Tls(Box::new(stream));
         Poll::Ready(Ok(()))
     }
-}
 
-#[cfg(not(feature = "tls"))]
-impl Transport {
-    fn poll_handshake(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Transport {
-    /// Runs an operation once the handshake is done.
-    fn ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Pin<&mut dyn Stream>>> {
+    /// The TLS stream, once its handshake is done.
+    fn ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Pin<&mut TlsStream>>> {
         std::task::ready!(self.poll_handshake(cx))?;
         Poll::Ready(match self {
-            Self::Plain(tcp) => Ok(Pin::new(tcp)),
-            #[cfg(feature = "tls")]
             Self::Tls(tls) => Ok(Pin::new(&mut **tls)),
-            #[cfg(feature = "tls")]
-            Self::Handshake(_) => Err(io::ErrorKind::NotConnected.into()),
+            Self::Plain(_) | Self::Handshake(_) => Err(io::ErrorKind::NotConnected.into()),
         })
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+#[cfg(feature = "tls")]
+type TlsStream = tokio_rustls::server::TlsStream<SharedTcp>;
+
+/// Polls the stream that carries the octets: TCP directly, TLS once its handshake is done.
+macro_rules! poll_stream {
+    ($this:ident, $cx:ident, $poll:ident($($argument:expr),*)) => {
+        match $this.get_mut() {
+            Transport::Plain(tcp) => Pin::new(tcp).$poll($cx $(, $argument)*),
+            #[cfg(feature = "tls")]
+            tls => std::task::ready!(tls.ready($cx))?.$poll($cx $(, $argument)*),
+        }
+    };
+}
 
 impl AsyncRead for Transport {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        std::task::ready!(self.ready(cx))?.poll_read(cx, buf)
+        poll_stream!(self, cx, poll_read(buf))
     }
 }
 
 impl AsyncWrite for Transport {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        std::task::ready!(self.ready(cx))?.poll_write(cx, buf)
+        poll_stream!(self, cx, poll_write(buf))
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        std::task::ready!(self.ready(cx))?.poll_write_vectored(cx, bufs)
+        poll_stream!(self, cx, poll_write_vectored(bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        std::task::ready!(self.ready(cx))?.poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        poll_stream!(self, cx, poll_flush())
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        std::task::ready!(self.ready(cx))?.poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        poll_stream!(self, cx, poll_shutdown())
     }
 }
