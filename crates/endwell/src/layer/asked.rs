@@ -10,7 +10,7 @@ use endwell_core::{
     Cause, Client, Document, Ending, Framing, Kind, Protocol, SaidBy, Signals, Situation,
 };
 use http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TE, TRANSFER_ENCODING,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TE, TRAILER, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
@@ -75,7 +75,7 @@ impl Asked {
             client: self.client,
             situation: self.situation(&head.headers, framing, &exchange),
             said_by: said_by.map_or(SaidBy::Source, |marker| marker.0),
-            te_trailers: self.te_trailers,
+            trailers: self.sendable_trailers(&head.headers),
             promised,
         };
         let mut body = WireBody::new(Some(body), exchange, parts);
@@ -145,6 +145,16 @@ impl Asked {
             || kind.starts_with("application/grpc")
     }
 
+    /// The trailer fields that hyper will send on HTTP/1.1: announced, to a client that takes them.
+    fn sendable_trailers(&self, headers: &HeaderMap) -> Vec<String> {
+        if !self.te_trailers {
+            return Vec::new();
+        }
+        members(headers, &TRAILER)
+            .map(str::to_ascii_lowercase)
+            .collect()
+    }
+
     /// Another response takes the place of one that failed before its head had to go.
     fn replace<B>(
         self,
@@ -192,10 +202,9 @@ impl Asked {
             client: self.client,
             situation: self.situation(&headers, framing, &exchange),
             said_by,
-            te_trailers: false,
+            trailers: Vec::new(),
             promised: Some(text.len() as u64),
         };
-        exchange.answered(code);
         exchange.say(ending, said_by);
         let mut body = WireBody::new(None, exchange, parts);
         if left {
@@ -244,10 +253,15 @@ fn is_private(headers: &HeaderMap) -> bool {
 
 /// Whether a list-valued field has this member.
 fn lists(headers: &HeaderMap, name: &HeaderName, member: &str) -> bool {
+    members(headers, name).any(|value| value.eq_ignore_ascii_case(member))
+}
+
+/// The members of a list-valued field.
+fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(name)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|value| value.trim().eq_ignore_ascii_case(member))
+        .map(str::trim)
 }

@@ -36,7 +36,8 @@ pub struct WireBody<B> {
     policy: Arc<Policy>,
     client: Client,
     pub(crate) situation: Situation,
-    te_trailers: bool,
+    /// The trailer fields that can be sent on HTTP/1.1.
+    trailers: Vec<String>,
     /// Octets of a frame too large for one chunk.
     rest: Bytes,
     /// The frame that would fulfil the promise, until the end is known.
@@ -104,7 +105,7 @@ pub(crate) struct Parts {
     pub(crate) client: Client,
     pub(crate) situation: Situation,
     pub(crate) said_by: SaidBy,
-    pub(crate) te_trailers: bool,
+    pub(crate) trailers: Vec<String>,
     pub(crate) promised: Option<u64>,
 }
 
@@ -120,7 +121,7 @@ where
             policy: parts.policy,
             client: parts.client,
             situation: parts.situation,
-            te_trailers: parts.te_trailers,
+            trailers: parts.trailers,
             rest: Bytes::new(),
             held: None,
             tally: Tally {
@@ -343,7 +344,9 @@ where
         } else if let Some(flushed) = &self.flushed
             && ready!(flushed.poll(conn, cx)).is_ok()
         {
-            http1::close(conn, wire, &self.exchange);
+            let round_trip = conn.round_trip();
+            let grace = self.policy.grace.of(self.client, round_trip);
+            http1::close(conn, wire, &self.exchange, grace);
         }
         Poll::Ready(Some(Err(self.signal(wire))))
     }
@@ -466,16 +469,20 @@ where
                 .say(Ending::Failed(cause), self.intake.said_by());
         }
         self.complete(self.intake.said_by());
-        let sendable = match self.situation.protocol {
-            Protocol::Http2 | Protocol::Http3 => true,
-            Protocol::Http11 => self.te_trailers && self.situation.framing == Framing::Chunked,
-            Protocol::Http10 => false,
+        let names: Vec<_> = fields.keys().map(|name| name.to_string()).collect();
+        let sent = match self.situation.protocol {
+            Protocol::Http2 | Protocol::Http3 => names,
+            Protocol::Http11 if self.situation.framing == Framing::Chunked => {
+                let mut names = names;
+                names.retain(|name| self.trailers.contains(name));
+                names
+            }
+            Protocol::Http10 | Protocol::Http11 => Vec::new(),
         };
-        if !sendable {
+        if sent.is_empty() {
             return None;
         }
-        let names = fields.keys().map(|name| name.to_string()).collect();
-        self.exchange.trailers(names);
+        self.exchange.trailers(sent);
         Some(Frame::trailers(fields))
     }
 }

@@ -78,7 +78,7 @@ pub(crate) fn close(transport: Transport, conn: Arc<Conn>, shut: bool) {
             let _ = tcp.arm_reset();
             false
         }
-        Close::Reset(_) => true,
+        Close::Reset(..) => true,
         // The armed reset is the truth about a close-delimited body that was left half-way.
         Close::InOrder | Close::Cut(_) | Close::OpenChunk(_) if unproven => false,
         // The peer has closed its side: nothing of it is unread that could turn our FIN into a reset.
@@ -94,10 +94,10 @@ pub(crate) fn close(transport: Transport, conn: Arc<Conn>, shut: bool) {
         let _closing = closing;
         let policy = conn.policy().cloned().unwrap_or_default();
         match way {
-            Close::Reset(exchange) => {
+            Close::Reset(exchange, grace) => {
                 acknowledged(&tcp, &policy).await;
                 conn.note_unacknowledged(tcp.unacknowledged());
-                sleep(in_ticks(policy.grace.default)).await;
+                sleep(in_ticks(grace)).await;
                 // The last handle closes the socket, and the armed linger makes that a reset.
                 drop((transport, tcp));
                 exchange.signalled();

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 use endwell_core::{Cause, HalfClose, Kind, Policy};
@@ -89,8 +90,8 @@ pub(crate) enum Close {
     Cut(Arc<dyn Message>),
     /// As that, after a chunk-size line whose octets never come.
     OpenChunk(Arc<dyn Message>),
-    /// The last message is close-delimited and failed: acknowledged, grace, reset.
-    Reset(Arc<dyn Message>),
+    /// The last message is close-delimited and failed: acknowledged, this grace, reset.
+    Reset(Arc<dyn Message>, Duration),
     /// At once, with a reset: a stalled peer, or a server that must stop now.
     Kill,
 }
@@ -288,6 +289,12 @@ impl Conn {
         Some(Box::pin(self.tcp()?.departure(fin_counts)))
     }
 
+    /// The round-trip time, where the kernel tells it.
+    pub(crate) fn round_trip(&self) -> Duration {
+        let facts = self.tcp().and_then(|tcp| tcp.facts());
+        facts.map_or(Duration::ZERO, |facts| facts.round_trip)
+    }
+
     // ---- endings on this connection ----
 
     /// A close-delimited body begins: from now on a close resets the connection, even that of
@@ -395,12 +402,18 @@ impl Conn {
     /// Why a response that nobody ended has ended with this connection, and what was seen.
     pub(crate) fn why_gone(&self) -> (Cause, &'static str) {
         if let Some(cause) = self.killed() {
-            return (cause.clone(), "timeout");
+            let signal = match cause.kind {
+                Kind::WriteTimeout => "timeout",
+                _ => "none",
+            };
+            return (cause.clone(), signal);
         }
         let (message, signal) = match self.departed() {
             Some(Departed::Rst) => ("the client reset the connection", "rst"),
             _ if self.read_end() => ("the client closed the connection", "fin"),
-            Some(Departed::Dropped) | None => ("the client left", "close"),
+            Some(Departed::Dropped) => ("the client left", "close"),
+            None if self.is_multiplexed() => ("the client reset the stream", "rst_stream"),
+            None => ("the client left", "close"),
         };
         (Cause::new(Kind::ClientGone, message), signal)
     }

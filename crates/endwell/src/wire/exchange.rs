@@ -246,6 +246,8 @@ impl Exchange {
         let no_head = state.phase <= Phase::Head || (untouched && !state.signalled);
         let status = match &ending {
             Ending::Cancelled(_) if no_head => 499,
+            // Killed before anything was answered: what would have been.
+            ending if state.status == 0 => ending.cause().map_or(500, |cause| cause.kind.status()),
             _ => state.status,
         };
         let wire = state.wire.filter(|_| state.signalled);
@@ -264,7 +266,7 @@ impl Exchange {
             ending,
             said_by,
             phase: state.phase,
-            signal_in: state.signal_in,
+            signal_in: state.signal_in.filter(|signal| *signal != "none"),
             signal_out: wire.unwrap_or(WireEnding::Stop).signal(state.framing, tls),
             framing: state.framing,
             tally: state.tally,

@@ -4,6 +4,7 @@
 //! empty. So one more completed flush after the last yield means: all of it has left user space.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use endwell_core::WireEnding;
 
@@ -69,12 +70,12 @@ impl Flushed {
 pub(crate) struct Gone;
 
 /// Tells the transport how to close, now that everything is delivered to it.
-pub(crate) fn close(conn: &Conn, wire: WireEnding, exchange: &Arc<Exchange>) {
+pub(crate) fn close(conn: &Conn, wire: WireEnding, exchange: &Arc<Exchange>, grace: Duration) {
     let exchange: Arc<Exchange> = Arc::clone(exchange);
     conn.close_by(match wire {
         WireEnding::MissingLastChunk | WireEnding::ShortBody => Close::Cut(exchange),
         WireEnding::OpenChunk => Close::OpenChunk(exchange),
-        WireEnding::ResetConnection => Close::Reset(exchange),
+        WireEnding::ResetConnection => Close::Reset(exchange, grace),
         WireEnding::EndMark
         | WireEnding::ResetStream(_)
         | WireEnding::Silence

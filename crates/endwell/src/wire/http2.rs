@@ -112,7 +112,7 @@ impl Delivery {
                         ready!(self.timer.as_mut().poll(cx));
                         continue;
                     }
-                    let round_trip = facts(conn).map_or(Duration::ZERO, |f| f.round_trip);
+                    let round_trip = conn.round_trip();
                     let grace = policy.grace.of(client, round_trip);
                     self.timer.as_mut().reset(Instant::now() + in_ticks(grace));
                     self.stage = Stage::Grace;
