@@ -467,3 +467,12 @@ fn a_size_that_lies_is_a_real_500() {
         ("failed", Some("source_changed"))
     );
 }
+
+#[test]
+fn a_304_to_head_promises_nothing() {
+    let served = served();
+    served.write("file.txt", "content");
+    let seen = served.ask(&Request::head11("/file.txt").with("If-None-Match", "*"));
+    assert_eq!(seen.status, Some(304));
+    assert_eq!(seen.header("content-length"), None);
+}

@@ -34,6 +34,9 @@ use crate::wire::io::WireIo;
 
 /// How long a head may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many octets hyper may hold of a response that a client does not read, and of a request's
+/// head: above it comes 431.
+const BUFFER: usize = 64 * 1024;
 /// How long bodies may run on after [`Shutdown::drain`] by default.
 const DRAIN: Duration = Duration::from_secs(30);
 /// How long a failure may take to be delivered after the drain deadline.
@@ -239,6 +242,7 @@ impl Connection {
         builder
             .http1()
             .timer(TokioTimer::new())
+            .max_buf_size(BUFFER)
             .header_read_timeout(HEAD_TIMEOUT)
             .half_close(self.half_close == HalfClose::Tolerate);
         builder

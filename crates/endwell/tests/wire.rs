@@ -610,3 +610,17 @@ fn a_failed_record_tells_what_the_peer_acknowledged() {
     assert_eq!(seen.body.len(), 200_000);
     assert_eq!(server.record(&target).tally.acked, Some(200_000));
 }
+
+#[test]
+fn shutdown_does_not_wait_for_idle_clients() {
+    let server = Setup::default().start(app());
+    let untouched = http1::Session::connect(server.addr, None, &Pace::fast()).expect("it accepts");
+    let mut kept = http1::Session::connect(server.addr, None, &Pace::fast()).expect("it accepts");
+    assert!(
+        kept.exchange(&http1::Request::get11("/hello"))
+            .is_complete()
+    );
+    server.shutdown.drain();
+    assert!(server.stopped(Duration::from_secs(3)));
+    drop((untouched, kept));
+}

@@ -3,9 +3,9 @@
 //! Reads: names below a folder. Gives: bodies that end as complete only when what they sent is
 //! what was there when they began.
 
-pub mod place;
-
 mod os;
+
+pub mod place;
 
 mod change;
 

@@ -98,6 +98,7 @@ impl Asked {
         }
         let promised = body.promised();
         if self.method == Method::HEAD
+            && status_has_body(head.status)
             && let Some(promised) = promised
         {
             // hyper adds it only for bodies that it sends.
@@ -239,8 +240,11 @@ fn grpc_failure(headers: &HeaderMap) -> Option<String> {
 
 /// Whether a response to this method with this status has a body (RFC 9112 section 6.3).
 fn has_body(method: &Method, status: StatusCode) -> bool {
-    method != Method::HEAD
-        && !status.is_informational()
+    method != Method::HEAD && status_has_body(status)
+}
+
+fn status_has_body(status: StatusCode) -> bool {
+    !status.is_informational()
         && status != StatusCode::NO_CONTENT
         && status != StatusCode::NOT_MODIFIED
 }

@@ -28,7 +28,7 @@ const OPEN_CHUNK: &[u8] = b"400\r\n";
 ///
 /// A server that exits at once would cut what closing connections still deliver. Our own
 /// [`serve`](crate::serve) waits by itself; call this after a stock server has stopped. It
-/// takes at most the policy's linger time.
+/// takes as long as their last octets need, and the policy's stall deadline where a peer takes none.
 pub async fn settled() {
     loop {
         let closed = CLOSED.notified();
@@ -91,31 +91,27 @@ pub(crate) fn close(transport: Transport, conn: Arc<Conn>, shut: bool) {
     };
     let closing = Closing::new();
     runtime.spawn(async move {
-        let _closing = closing;
         let policy = conn.policy().cloned().unwrap_or_default();
         match way {
             Close::Reset(exchange, grace) => {
-                acknowledged(&tcp, &policy).await;
+                acknowledged(&tcp, &policy, 0).await;
                 conn.note_unacknowledged(tcp.unacknowledged());
                 sleep(in_ticks(grace)).await;
                 // The last handle closes the socket, and the armed linger makes that a reset.
                 drop((transport, tcp));
                 exchange.signalled();
+                drop(closing);
             }
             Close::Cut(exchange) => {
-                half_close(transport, tcp, &policy, shut, &[], move || {
-                    exchange.signalled()
-                })
-                .await;
+                let told = move || exchange.signalled();
+                half_close(transport, tcp, &policy, shut, &[], closing, told).await;
             }
             Close::OpenChunk(exchange) => {
-                half_close(transport, tcp, &policy, shut, OPEN_CHUNK, move || {
-                    exchange.signalled();
-                })
-                .await;
+                let told = move || exchange.signalled();
+                half_close(transport, tcp, &policy, shut, OPEN_CHUNK, closing, told).await;
             }
             Close::InOrder | Close::Kill => {
-                half_close(transport, tcp, &policy, shut, &[], || {}).await;
+                half_close(transport, tcp, &policy, shut, &[], closing, || {}).await;
             }
         }
     });
@@ -129,6 +125,7 @@ async fn half_close(
     policy: &Policy,
     shut: bool,
     last: &[u8],
+    closing: Closing,
     told: impl FnOnce(),
 ) {
     let sent = timeout(policy.linger.total, async {
@@ -143,33 +140,37 @@ async fn half_close(
     });
     let ok = matches!(sent.await, Ok(Ok(())));
     told();
-    if ok {
-        discard(tcp, policy).await;
+    if !ok {
+        return;
+    }
+    let delivered = async {
+        // The FIN counts as an octet on its way.
+        acknowledged(&tcp, policy, 1).await;
+        // No octet of ours can be lost any more: what is left is courtesy.
+        drop(closing);
+        sleep(policy.linger.idle).await;
+    };
+    tokio::select! {
+        () = discard(tcp.clone()) => {}
+        () = delivered => {}
     }
 }
 
-async fn discard(mut tcp: SharedTcp, policy: &Policy) {
+/// Reads and throws away until the peer has closed.
+async fn discard(mut tcp: SharedTcp) {
     let mut scratch = vec![0_u8; 8 * 1024];
-    let _ = timeout(policy.linger.total, async {
-        loop {
-            match timeout(policy.linger.idle, tcp.read(&mut scratch)).await {
-                Ok(Ok(n)) if n > 0 => {}
-                Ok(Ok(_) | Err(_)) | Err(_) => return,
-            }
-        }
-    })
-    .await;
+    while matches!(tcp.read(&mut scratch).await, Ok(octets) if octets > 0) {}
 }
 
-/// Waits until the peer's kernel has everything, as long as it makes progress.
-async fn acknowledged(tcp: &SharedTcp, policy: &Policy) {
+/// Waits until the peer's kernel has everything but so many octets, as long as it makes progress.
+async fn acknowledged(tcp: &SharedTcp, policy: &Policy, besides: u64) {
     let still = policy.stall_deadline.unwrap_or(Duration::from_secs(60));
     let mut left = u64::MAX;
     let mut at = Instant::now();
     let mut pause = Duration::from_millis(1);
     // On a short path the acknowledgement is here before a timer could be.
     let mut glances = 3;
-    while let Some(queued) = tcp.unacknowledged().filter(|queued| *queued > 0) {
+    while let Some(queued) = tcp.unacknowledged().filter(|queued| *queued > besides) {
         if queued < left {
             left = queued;
             at = Instant::now();
