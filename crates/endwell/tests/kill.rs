@@ -59,7 +59,7 @@ fn h10_server_killed_peer_sees_reset() {
         child.kill().expect("the child runs");
         child.wait().expect("the child has been killed");
         let seen = session.read();
-        assert_eq!(seen.body, octets(200_000));
+        assert!(seen.body == octets(200_000), "{}", seen.verdict_line());
         assert_eq!(seen.end, SeenEnd::Reset, "tls {tls}");
     }
 }

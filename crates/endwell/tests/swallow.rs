@@ -146,7 +146,7 @@ fn no_way_swallows_a_failure() {
     let server = Setup::default().start(app());
     for path in WAYS {
         for seen in both(server.addr, path, false) {
-            assert_eq!(seen.body, octets(SIZE), "{path}: {}", seen.verdict_line());
+            assert!(seen.body == octets(SIZE), "{path}: {}", seen.verdict_line());
             assert!(!seen.is_complete(), "{path}: {}", seen.verdict_line());
         }
     }
@@ -169,7 +169,7 @@ fn under_compression_every_octet_decodes_and_the_gzip_stream_is_not_finished() {
             let mut gzip = flate2::read::GzDecoder::new(&seen.body[..]);
             let result = gzip.read_to_end(&mut decoded);
             assert_eq!(decoded.len(), SIZE, "{path}: {}", seen.verdict_line());
-            assert_eq!(decoded, octets(SIZE), "{path}");
+            assert!(decoded == octets(SIZE), "{path}");
             assert!(result.is_err(), "{path}: the gzip stream has its end mark");
         }
     }

@@ -104,19 +104,6 @@ pub struct Case {
     pub id: u64,
 }
 
-/// How the observer must see the end, as literals of each framing.
-fn expected_end(case: &Case) -> &'static [&'static str] {
-    match case.column {
-        // Over TLS the closure alert is due also on a broken message (RFC 9112 section 9.8).
-        Column::Http11Chunked | Column::Http11Length | Column::Http10Length if case.tls => {
-            &["CloseNotify"]
-        }
-        Column::Http11Chunked | Column::Http11Length | Column::Http10Length => &["Fin"],
-        Column::Http10Close => &["Reset"],
-        Column::Http2 | Column::Http2Length => &["StreamReset(2)"],
-    }
-}
-
 impl Case {
     pub fn ask(&self) -> Ask {
         Ask {
@@ -126,6 +113,19 @@ impl Case {
             frame: self.frame,
             promise: self.column.promises(),
             id: self.id,
+        }
+    }
+
+    /// How the observer must see the end, as literals of each framing.
+    pub fn expected_end(&self) -> &'static [&'static str] {
+        match self.column {
+            // Over TLS the closure alert is due also on a broken message (RFC 9112 section 9.8).
+            Column::Http11Chunked | Column::Http11Length | Column::Http10Length if self.tls => {
+                &["CloseNotify"]
+            }
+            Column::Http11Chunked | Column::Http11Length | Column::Http10Length => &["Fin"],
+            Column::Http10Close => &["Reset"],
+            Column::Http2 | Column::Http2Length => &["StreamReset(2)"],
         }
     }
 
@@ -214,7 +214,7 @@ impl Case {
             return wrong("SILENT TRUNCATION");
         }
         let end = format!("{:?}", seen.end);
-        if !expected_end(self).contains(&end.as_str()) {
+        if !self.expected_end().contains(&end.as_str()) {
             return wrong("another end was planned");
         }
         self.judge_record(&record)
