@@ -258,17 +258,29 @@ impl Slot {
         wake(body);
     }
 
-    /// Takes the next frame, or keeps the waker for it.
-    pub(crate) fn poll_frame(&self, cx: &Context<'_>) -> Poll<Bytes> {
+    /// Takes the next frame (`Some`), or tells that an ending counts and no frame is left (`None`).
+    ///
+    /// While `work` that may still fail runs, only a failure counts. Frame and ending are looked
+    /// at under one lock: a producer in another task may hand over its last octets and say its
+    /// ending between two looks.
+    pub(crate) fn poll_take(&self, work: bool, cx: &Context<'_>) -> Poll<Option<Bytes>> {
         let mut state = self.lock();
-        let Some(frame) = state.frame.take() else {
-            keep(&mut state.body, cx);
-            return Poll::Pending;
+        if let Some(frame) = state.frame.take() {
+            let producer = state.producer.take();
+            drop(state);
+            wake(producer);
+            return Poll::Ready(Some(frame));
+        }
+        let counts = match &state.said {
+            Some(Ending::Failed(_)) => true,
+            Some(Ending::Complete | Ending::Degraded(_) | Ending::Cancelled(_)) => !work,
+            None => false,
         };
-        let producer = state.producer.take();
-        drop(state);
-        wake(producer);
-        Poll::Ready(frame)
+        if counts {
+            return Poll::Ready(None);
+        }
+        keep(&mut state.body, cx);
+        Poll::Pending
     }
 
     /// The ending that was said, once.
@@ -276,16 +288,6 @@ impl Slot {
         let mut state = self.lock();
         let ending = state.said.clone()?;
         Some((ending, state.trailers.take()))
-    }
-
-    /// Whether an ending was said and every frame before it was taken.
-    pub(crate) fn has_said(&self) -> bool {
-        self.lock().said.is_some()
-    }
-
-    /// Whether a failure was said.
-    pub(crate) fn has_failed(&self) -> bool {
-        matches!(self.lock().said, Some(Ending::Failed(_)))
     }
 
     /// Ends as failed whatever was said: a closure that returns an error did not finish.

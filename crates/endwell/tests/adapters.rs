@@ -121,3 +121,45 @@ fn every_adapter_carries_octets_and_errors() {
         }
     }
 }
+
+/// Polls a body while its producer runs on another thread.
+fn drain(mut body: Body) -> (usize, bool) {
+    let mut octets = 0;
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    loop {
+        match http_body::Body::poll_frame(Pin::new(&mut body), &mut cx) {
+            Poll::Pending => {}
+            Poll::Ready(Some(Ok(frame))) => octets += frame.data_ref().map_or(0, Bytes::len),
+            Poll::Ready(Some(Err(_))) => return (octets, false),
+            Poll::Ready(None) => return (octets, true),
+        }
+    }
+}
+
+/// The last octets and the ending may come between two looks of the body.
+#[test]
+fn a_producer_in_another_thread_loses_nothing_to_its_own_ending() {
+    let send = |mut producer: endwell::Producer| {
+        for _ in 0..3 {
+            let mut octets = Some(Bytes::from_static(b"0123456789"));
+            let mut sending = Box::pin(async { producer.send(octets.take().unwrap()).await });
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            while std::future::Future::poll(sending.as_mut(), &mut cx).is_pending() {}
+        }
+        producer
+    };
+    for run in 0..20_000 {
+        let (producer, body) = endwell::channel();
+        let finishes = run % 2 == 0;
+        let ended = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let producer = send(producer);
+                if finishes {
+                    let _finished = producer.finish();
+                }
+            });
+            drain(body)
+        });
+        assert_eq!(ended, (30, finishes), "run {run}");
+    }
+}

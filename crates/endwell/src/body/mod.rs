@@ -217,16 +217,16 @@ const ROUNDS: u8 = 3;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Marker(pub(crate) SaidBy);
 
-/// Polls the closure's work until it has a frame (`Some`) or has returned (`None`).
+/// Polls the closure's work until it has a frame (`Some`) or an ending (`None`).
 ///
-/// While the work runs only frames are taken: a producer may say its ending before the
-/// closure, which may still fail, has returned.
+/// While the work runs only a failure ends the body: a producer may say that it finished before
+/// the closure, which may still fail, has returned.
 fn poll_closure(
     slot: &Arc<Slot>,
     work: &mut Option<Work>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Bytes>> {
-    if let Poll::Ready(frame) = slot.poll_frame(cx) {
+    if let Poll::Ready(Some(frame)) = slot.poll_take(work.is_some(), cx) {
         return Poll::Ready(Some(frame));
     }
     if let Some(running) = work {
@@ -247,25 +247,13 @@ fn poll_closure(
                 Err(abort) => slot.overrule(abort.into_cause()),
             },
         }
-        if let Poll::Ready(frame) = slot.poll_frame(cx) {
-            return Poll::Ready(Some(frame));
-        }
     }
-    if work.is_some() && !slot.has_failed() {
-        return Poll::Pending;
+    let taken = std::task::ready!(slot.poll_take(work.is_some(), cx));
+    if taken.is_none() {
+        // A failure that was said, or a dropped producer, cannot be taken back by what still runs.
+        *work = None;
     }
-    // A failure that was said, or a dropped producer, cannot be taken back by what still runs.
-    *work = None;
-    Poll::Ready(None)
-}
-
-/// Polls a slot that another task fills until it has a frame (`Some`) or an ending (`None`).
-fn poll_channel(slot: &Slot, cx: &Context<'_>) -> Poll<Option<Bytes>> {
-    match slot.poll_frame(cx) {
-        Poll::Ready(frame) => Poll::Ready(Some(frame)),
-        Poll::Pending if slot.has_said() => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
-    }
+    Poll::Ready(taken)
 }
 
 impl HttpBody for Body {
@@ -289,7 +277,7 @@ impl HttpBody for Body {
                 Poll::Ready(None) => slot,
                 Poll::Pending => return Poll::Pending,
             },
-            Source::Channel { slot } => match poll_channel(slot, cx) {
+            Source::Channel { slot } => match slot.poll_take(false, cx) {
                 Poll::Ready(Some(octets)) => return Poll::Ready(Some(Ok(Frame::data(octets)))),
                 Poll::Ready(None) => slot,
                 Poll::Pending => return Poll::Pending,
