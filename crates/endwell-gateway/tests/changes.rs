@@ -15,7 +15,7 @@ use common::{MODIFIED, Served, pattern, set_modified};
 use endwell::{Ending, Record};
 use endwell_gateway::Growing;
 use endwell_lab::observe::http1::{Request, Session};
-use endwell_lab::observe::{Pace, Seen, SeenEnd, http2};
+use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, http2};
 
 /// More than all the buffers between a server and a client that does not read: with 4 MiB of
 /// `tcp_wmem` and small receive buffers, two thirds of it are still on the disk.
@@ -76,17 +76,19 @@ fn paces() -> [Pace; 2] {
 }
 
 /// Reads the head, changes the file, reads on.
-fn h1(served: &Served, request: &Request, pace: &Pace, change: impl FnOnce()) -> Seen {
-    let mut session = Session::connect(served.addr, None, pace).unwrap();
+fn h1(served: &Served, tls: bool, request: &Request, pace: &Pace, change: impl FnOnce()) -> Seen {
+    let tls = tls.then(|| ClientTls::new(&["http/1.1"]));
+    let mut session = Session::connect(served.addr, tls.as_ref(), pace).unwrap();
     session.send(request).unwrap();
     session.read_until(|seen| seen.status.is_some());
     change();
     session.read()
 }
 
-fn h2(served: &Served, pace: &Pace, change: impl FnOnce()) -> Seen {
+fn h2(served: &Served, tls: bool, pace: &Pace, change: impl FnOnce()) -> Seen {
+    let tls = tls.then(|| ClientTls::new(&["h2"]));
     let pace = pace.clone().staying(Duration::from_millis(20));
-    let mut connection = http2::Connection::connect(served.addr, None, &pace).unwrap();
+    let mut connection = http2::Connection::connect(served.addr, tls.as_ref(), &pace).unwrap();
     let stream = connection.get("/file.bin", &[]).unwrap();
     connection.read_until(stream, |seen| seen.status.is_some());
     change();
@@ -97,15 +99,21 @@ fn h2(served: &Served, pace: &Pace, change: impl FnOnce()) -> Seen {
 fn seen_on_all(growing: Growing, change: Change) -> Vec<(Seen, Record)> {
     let mut all = Vec::new();
     let octets = original();
-    for protocol in ["1.0", "1.1", "2"] {
+    let mut ways = Vec::new();
+    for tls in [false, true] {
+        for protocol in ["1.0", "1.1", "2"] {
+            ways.push((tls, protocol));
+        }
+    }
+    for (tls, protocol) in ways {
         for pace in paces() {
-            let served = Served::new(growing);
+            let served = Served::over(growing, tls);
             let path = served.write("file.bin", octets);
             let run = || change(&path);
             let seen = match protocol {
-                "1.0" => h1(&served, &Request::get10("/file.bin"), &pace, run),
-                "1.1" => h1(&served, &Request::get11("/file.bin"), &pace, run),
-                _ => h2(&served, &pace, run),
+                "1.0" => h1(&served, tls, &Request::get10("/file.bin"), &pace, run),
+                "1.1" => h1(&served, tls, &Request::get11("/file.bin"), &pace, run),
+                _ => h2(&served, tls, &pace, run),
             };
             assert_eq!(seen.status, Some(200), "{protocol}");
             assert!(octets.starts_with(&seen.body), "{protocol}: other octets");
@@ -123,6 +131,9 @@ fn fails(growing: Growing, change: Change, message: &str) -> Vec<Seen> {
         let (version, alive) = (seen.version.as_deref(), seen.connection_alive);
         match version {
             Some("2") => assert_eq!((&seen.end, alive), (&SeenEnd::StreamReset(2), Some(true))),
+            _ if seen.close_notify.is_some() => {
+                assert_eq!(seen.end, SeenEnd::CloseNotify, "{line}")
+            }
             _ => assert_eq!(seen.end, SeenEnd::Fin, "{line}"),
         }
         let cause = record.ending.cause().expect("a cause");
@@ -234,7 +245,9 @@ fn h11_range_of_a_file_that_changes_is_short() {
     let request = Request::get11("/file.bin").with("Range", "bytes=100-16000099");
     let [pace, _] = paces();
     // Beyond the range: the file is another one all the same.
-    let seen = h1(&served, &request, &pace, || write_at(&path, 16_000_100));
+    let seen = h1(&served, false, &request, &pace, || {
+        write_at(&path, 16_000_100)
+    });
     assert_eq!(seen.status, Some(206));
     assert!(!seen.is_complete() && octets[100..].starts_with(&seen.body));
     assert_eq!(served.record().error_type(), Some("source_changed"));

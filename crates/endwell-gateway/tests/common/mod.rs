@@ -1,6 +1,9 @@
 //! A folder that is really served, and the records of its responses.
 #![allow(dead_code, unreachable_pub)] // each test binary uses its part
 
+#[path = "../../../endwell/tests/support/certificate.rs"]
+mod certificate;
+
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
@@ -30,6 +33,11 @@ pub struct Served {
 impl Served {
     /// Serves `public` in a new folder, on a port of its own.
     pub fn new(growing: Growing) -> Self {
+        Self::over(growing, false)
+    }
+
+    /// As [`Served::new`], over TLS if asked for.
+    pub fn over(growing: Growing, tls: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("public")).unwrap();
         let files = Files::new(folder.path().join("public")).unwrap();
@@ -40,7 +48,8 @@ impl Served {
             .enable_all()
             .build()
             .unwrap();
-        let addr = runtime.block_on(serve(files.growing(growing), sender, shutdown.clone()));
+        let files = files.growing(growing);
+        let addr = runtime.block_on(serve(files, tls, sender, shutdown.clone()));
         Self {
             addr,
             folder,
@@ -94,10 +103,14 @@ impl Drop for Served {
     }
 }
 
-async fn serve(files: Files, records: Sender<Record>, shutdown: Shutdown) -> SocketAddr {
+async fn serve(files: Files, tls: bool, records: Sender<Record>, shutdown: Shutdown) -> SocketAddr {
     let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = tcp.local_addr().unwrap();
-    let server = endwell::serve(endwell::listen(tcp), files)
+    let mut listener = endwell::listen(tcp);
+    if tls {
+        listener = listener.tls(certificate::server_config());
+    }
+    let server = endwell::serve(listener, files)
         .shutdown(shutdown)
         .observer(move |record| {
             let _ = records.send(record);
