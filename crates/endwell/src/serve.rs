@@ -34,6 +34,8 @@ use crate::wire::io::WireIo;
 
 /// How long a head may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often an HTTP/2 client is asked whether it is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(60);
 /// How many octets hyper may hold of a response that a client does not read, and of a request's
 /// head: above it comes 431.
 const BUFFER: usize = 64 * 1024;
@@ -248,10 +250,12 @@ impl Connection {
         builder
             .http2()
             .timer(TokioTimer::new())
+            .keep_alive_interval(PING_INTERVAL)
             .enable_connect_protocol();
         let io = TokioIo::new(io);
         let mut driven =
             pin!(builder.serve_connection_with_upgrades(io, TowerToHyperService::new(app)));
+        let _over = Over(Arc::clone(&self.conn));
         if self.drive(driven.as_mut()).await.is_ready() {
             return;
         }
@@ -304,10 +308,18 @@ impl Connection {
     /// connection.
     async fn drive<T>(&mut self, mut driven: Pin<&mut impl Future<Output = T>>) -> Poll<()> {
         let mut watched = self.stop.clone();
-        let mut order = pin!(reached(&mut self.stop, Stop::Draining));
+        // Unconstrained: with the task's budget spent it would neither look nor be woken again.
+        let order = tokio::task::coop::unconstrained(reached(&mut self.stop, Stop::Draining));
+        let mut order = pin!(order);
         let mut awaited = false;
+        // hyper times heads, but not the first octets, which decide the version of HTTP.
+        let mut first = pin!(tokio::time::sleep(HEAD_TIMEOUT));
+        let conn = &self.conn;
         poll_fn(|cx| {
             if driven.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Poll::Ready(()));
+            }
+            if !conn.has_begun() && first.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Poll::Ready(()));
             }
             if !awaited || watched.has_changed().unwrap_or(true) {
@@ -318,6 +330,15 @@ impl Connection {
             Poll::Pending
         })
         .await
+    }
+}
+
+/// Dropped before the connection that it stands below: what h2 throws away then was not sent.
+struct Over(Arc<Conn>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.note_over();
     }
 }
 

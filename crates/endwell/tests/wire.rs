@@ -626,3 +626,186 @@ fn shutdown_does_not_wait_for_idle_clients() {
     assert!(server.stopped(Duration::from_secs(3)));
     drop((untouched, kept));
 }
+
+#[test]
+fn h11_handler_that_answers_in_another_version_is_framed_as_asked() {
+    let app = Router::new().fallback(|uri: axum::http::Uri| async move {
+        let fails = uri.query() == Some("fails");
+        let body = endwell::stream(move |mut producer| async move {
+            producer.send("octets").await?;
+            if fails {
+                return Err("the upstream died".into());
+            }
+            Ok(producer.finish())
+        });
+        let mut response = body.into_response();
+        *response.version_mut() = match uri.path() {
+            "/3" => axum::http::Version::HTTP_3,
+            "/0.9" => axum::http::Version::HTTP_09,
+            _ => axum::http::Version::HTTP_10,
+        };
+        response
+    });
+    let server = Setup::default().start(app);
+    for path in ["/1.0", "/0.9", "/3"] {
+        let seen = get11(&server, path);
+        assert!(seen.is_complete(), "{path}: {}", seen.verdict_line());
+        assert_eq!(seen.framing, Some(SeenFraming::Chunked), "{path}");
+        let seen = get11(&server, &format!("{path}?fails"));
+        assert!(!seen.is_complete(), "{path}: {}", seen.verdict_line());
+        assert_eq!(seen.body, b"octets");
+    }
+}
+
+#[test]
+fn head_of_a_failing_handler_has_no_body_and_no_departure() {
+    let server = Setup::default().start(app());
+    let target = target("handler_panic", 10, 0, false, 1);
+    let mut connection =
+        http2::Connection::connect(server.addr, None, &Pace::fast()).expect("it accepts");
+    let stream = connection
+        .request("HEAD", &target, &[])
+        .expect("a stream opens");
+    let seen = connection.observe(stream);
+    assert_eq!(seen.status, Some(500), "{}", seen.verdict_line());
+    assert!(seen.body.is_empty() && seen.end == SeenEnd::EndStream);
+    let record = server.record(&target);
+    assert_eq!(record.error_type(), Some("producer_panicked"));
+    assert_eq!(record.signal_in, None, "{}", record.json());
+}
+
+#[test]
+fn degraded_document_below_its_promise_is_broken() {
+    let app = Router::new().route(
+        "/",
+        get(|| async {
+            let body = endwell::stream(|mut producer| async move {
+                producer.send("12345").await?;
+                producer.degrade("a part is missing");
+                Ok(producer.finish())
+            });
+            ([(header::CACHE_CONTROL, "no-store")], body.promise(10))
+        }),
+    );
+    let server = Setup::default().start(app);
+    let document = http1::Request::get11("/").with("Sec-Fetch-Dest", "document");
+    let h1 = http1::observe(server.addr, None, &document, &Pace::fast());
+    let fields = [("sec-fetch-dest", "document")];
+    let h2 = http2::observe(server.addr, None, "/", &fields, &Pace::fast());
+    assert_eq!(h1.end, SeenEnd::Fin, "{}", h1.verdict_line());
+    assert_eq!(h2.end, SeenEnd::StreamReset(2), "{}", h2.verdict_line());
+    for record in [0, 1].map(|_| server.record("/")) {
+        assert_eq!(
+            record.error_type(),
+            Some("length_short"),
+            "{}",
+            record.json()
+        );
+    }
+}
+
+#[test]
+fn trailers_after_a_promised_length_leave_a_complete_record() {
+    let app = Router::new().route(
+        "/{octets}",
+        get(
+            |axum::extract::Path(octets): axum::extract::Path<usize>| async move {
+                endwell::stream(move |mut producer| async move {
+                    if octets > 0 {
+                        producer.send("x".repeat(octets)).await?;
+                    }
+                    let mut fields = HeaderMap::new();
+                    fields.insert("x-digest", "abc".parse()?);
+                    producer.trailers(fields);
+                    Ok(producer.finish())
+                })
+                .promise(octets as u64)
+            },
+        ),
+    );
+    let server = Setup::default().start(app);
+    for octets in [0, 10] {
+        let (h1, h2) = (format!("/{octets}?h1"), format!("/{octets}?h2"));
+        assert!(get11(&server, &h1).is_complete());
+        let seen = http2::observe(server.addr, None, &h2, &[], &Pace::fast());
+        assert!(seen.is_complete(), "{}", seen.verdict_line());
+        assert_eq!(seen.trailer("x-digest"), Some("abc"), "{octets}");
+        for target in [h1, h2] {
+            let record = server.record(&target);
+            assert!(record.ending.is_complete(), "{}", record.json());
+        }
+    }
+}
+
+#[test]
+fn a_panic_in_a_guard_changes_neither_the_body_nor_what_was_said() {
+    struct Guard;
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            panic!("a guard panics");
+        }
+    }
+    let app = Router::new().fallback(|| async {
+        let guard = Guard;
+        let octets = [0, 1].map(|_| Ok::<_, std::io::Error>("x".repeat(100_000)));
+        let rows = futures_util::stream::iter(octets);
+        let rows = futures_util::StreamExt::inspect(rows, move |_| {
+            let _ = &guard;
+        });
+        endwell::Body::from_stream(rows)
+    });
+    let server = Setup::default().start(app);
+    for request in [
+        http1::Request::get11("/?1.1"),
+        http1::Request::get10("/?1.0"),
+    ] {
+        let seen = http1::observe(server.addr, None, &request, &Pace::fast());
+        assert_eq!(seen.body.len(), 200_000, "{}", seen.verdict_line());
+        assert!(seen.is_complete(), "{}", seen.verdict_line());
+    }
+    let seen = http2::observe(server.addr, None, "/?2", &[], &Pace::fast());
+    assert!(seen.is_complete(), "{}", seen.verdict_line());
+}
+
+#[test]
+fn killed_connection_with_octets_in_its_queue_is_never_complete() {
+    let server = Setup::default().start(app());
+    let pace = Pace {
+        window: Some(1000),
+        ..Pace::fast()
+    };
+    let target = target("none", 60_000, 0, true, 1);
+    let mut connection = http2::Connection::connect(server.addr, None, &pace).expect("it accepts");
+    let stream = connection.get(&target, &[]).expect("a stream opens");
+    connection.read_until(stream, |seen| seen.status.is_some());
+    std::thread::sleep(Duration::from_millis(30));
+    server.shutdown.now();
+    let record = server.record(&target);
+    assert!(!record.ending.is_complete(), "{}", record.json());
+    assert!(record.tally.sent < 60_000, "{}", record.json());
+}
+
+#[test]
+fn a_paused_download_that_trickles_is_not_stalled() {
+    let setup = Setup::default().policy(|policy| {
+        policy.stall_deadline = Some(Duration::from_millis(400));
+    });
+    let server = setup.start(app());
+    // The server's buffer is megabytes: it is not writable for seconds while octets are taken.
+    let target = target("none", 12_000_000, 0, true, 1);
+    let pace = Pace {
+        chunk: 40_000,
+        pause: Duration::from_millis(20),
+        receive_buffer: Some(64 * 1024),
+        ..Pace::fast()
+    };
+    let request = http1::Request::get11(&target);
+    let mut session = http1::Session::connect(server.addr, None, &pace).expect("it accepts");
+    session.send(&request).expect("the request is sent");
+    let until = Instant::now() + Duration::from_secs(2);
+    let seen = session.read_until(|_| Instant::now() > until);
+    assert_eq!(seen.end, SeenEnd::Open, "{}", seen.verdict_line());
+    session.reset();
+    let record = server.record(&target);
+    assert_eq!(record.ending.as_str(), "cancelled", "{}", record.json());
+}

@@ -3,6 +3,7 @@
 //! Reads: the request's head and the application's response. Gives: the same response with a
 //! body for the wire, or another one in its place when it failed before its head had to go.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use endwell_core::{
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TE, TRAILER, TRANSFER_ENCODING,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 
 use super::hold::HowToHold;
@@ -31,6 +32,7 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub(super) struct Asked {
     settings: Arc<Settings>,
     protocol: Protocol,
+    version: Version,
     method: Method,
     client: Client,
     te_trailers: bool,
@@ -43,6 +45,7 @@ impl Asked {
         Self {
             settings: Arc::clone(settings),
             protocol: protocol(request.version()),
+            version: request.version(),
             method: request.method().clone(),
             client: client_of(request, &settings.policy),
             te_trailers: lists(headers, &TE, "trailers"),
@@ -63,8 +66,11 @@ impl Asked {
         B::Error: Into<BoxError>,
     {
         let (mut head, body) = response.into_parts();
+        // hyper frames by the response's version: an upstream's HTTP/1.0, passed on, would make
+        // a close-delimited body of what is planned as chunked.
+        head.version = self.version;
         exchange.answered(head.status.as_u16());
-        let promised = promised(&head.headers).or_else(|| body.size_hint().exact());
+        let promised = promised(&head.headers).or_else(|| exact_size(&body));
         let has_body = has_body(&self.method, head.status);
         let tunnel = head.status == StatusCode::SWITCHING_PROTOCOLS
             || (self.method == Method::CONNECT && head.status.is_success());
@@ -211,7 +217,9 @@ impl Asked {
         if left {
             body.stop();
         } else {
-            body.substitute(text);
+            if has_body {
+                body.substitute(text);
+            }
             body.exchange().head(code, framing, body.promised());
             body.begin(framing);
         }
@@ -226,6 +234,11 @@ impl Asked {
 fn problem(status: StatusCode) -> String {
     let title = status.canonical_reason().unwrap_or("Error");
     format!("{{\"title\":\"{title}\",\"status\":{}}}\n", status.as_u16())
+}
+
+/// A body's own word on its length; a panic in it is left to the first poll.
+fn exact_size<B: HttpBody>(body: &B) -> Option<u64> {
+    catch_unwind(AssertUnwindSafe(|| body.size_hint().exact())).ok()?
 }
 
 fn promised(headers: &HeaderMap) -> Option<u64> {

@@ -120,7 +120,7 @@ impl HowToHold {
         poll_fn(|cx| {
             while let Poll::Ready(first) = body.intake().poll_first(self.octets, cx) {
                 let goes_on = self.to_the_end && matches!(first, First::Go);
-                if !goes_on || body.intake().held() > 0 {
+                if !goes_on || body.intake().held() > 0 || body.intake().knows_its_end() {
                     return Poll::Ready(Ok(first));
                 }
             }

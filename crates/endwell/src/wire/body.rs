@@ -167,7 +167,8 @@ where
         {
             conn.begin_close_delimited();
         }
-        if self.is_end_stream() {
+        let fulfilled = framing == Framing::ContentLength && self.tally.promised == Some(0);
+        if self.is_end_stream() || fulfilled {
             // hyper never polls the body of a HEAD, 204 or 304, nor one that is empty.
             self.complete(self.intake.said_by());
         }
@@ -235,7 +236,9 @@ where
     /// The body has ended: what of the held frame may go, and what comes then.
     fn end(&mut self, ending: Ending, said_by: SaidBy) {
         let ending = match (ending, self.tally.promised) {
-            (Ending::Complete, Some(promised)) if self.tally.produced < promised => {
+            (Ending::Complete | Ending::Degraded(_), Some(promised))
+                if self.tally.produced < promised =>
+            {
                 let produced = self.tally.produced;
                 let message = format!("the body ended at octet {produced} of {promised} promised");
                 Ending::Failed(Cause::new(Kind::LengthShort, message))
@@ -454,7 +457,7 @@ where
             self.end(Ending::Complete, self.intake.said_by());
             return None;
         }
-        if self.held.is_some() {
+        if self.held.is_some() && self.situation.framing != Framing::ContentLength {
             self.intake.put_back(Next::Trailers(Box::new(fields)));
             self.rest = self.held.take().unwrap_or_default();
             return None;
@@ -468,6 +471,7 @@ where
             self.exchange
                 .say(Ending::Failed(cause), self.intake.said_by());
         }
+        self.rest = self.held.take().unwrap_or_default();
         self.complete(self.intake.said_by());
         let names: Vec<_> = fields.keys().map(|name| name.to_string()).collect();
         let sent = match self.situation.protocol {

@@ -81,6 +81,8 @@ pub(crate) fn close(transport: Transport, conn: Arc<Conn>, shut: bool) {
         Close::Reset(..) => true,
         // The armed reset is the truth about a close-delimited body that was left half-way.
         Close::InOrder | Close::Cut(_) | Close::OpenChunk(_) if unproven => false,
+        // hyper did not get to its flush and shutdown: the body may not have left.
+        Close::InOrder if conn.is_armed() && !shut => false,
         // The peer has closed its side: nothing of it is unread that could turn our FIN into a reset.
         Close::InOrder => !conn.read_end() && conn.departed() != Some(Departed::Rst),
         Close::Cut(_) | Close::OpenChunk(_) => true,
@@ -94,12 +96,20 @@ pub(crate) fn close(transport: Transport, conn: Arc<Conn>, shut: bool) {
         let policy = conn.policy().cloned().unwrap_or_default();
         match way {
             Close::Reset(exchange, grace) => {
-                acknowledged(&tcp, &policy, 0).await;
+                // A reset by the peer leaves the queue as it was: it must be looked for.
+                let departed = tokio::select! {
+                    () = acknowledged(&tcp, &policy, 0) => false,
+                    _ = tcp.clone().departure(false) => true,
+                };
                 conn.note_unacknowledged(tcp.unacknowledged());
-                sleep(in_ticks(grace)).await;
+                if !departed {
+                    sleep(in_ticks(grace)).await;
+                }
                 // The last handle closes the socket, and the armed linger makes that a reset.
                 drop((transport, tcp));
-                exchange.signalled();
+                if !departed {
+                    exchange.signalled();
+                }
                 drop(closing);
             }
             Close::Cut(exchange) => {
@@ -139,10 +149,10 @@ async fn half_close(
         io::Result::Ok(())
     });
     let ok = matches!(sent.await, Ok(Ok(())));
-    told();
     if !ok {
         return;
     }
+    told();
     let delivered = async {
         // The FIN counts as an octet on its way.
         acknowledged(&tcp, policy, 1).await;

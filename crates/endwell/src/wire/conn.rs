@@ -44,6 +44,7 @@ pub(crate) struct Conn {
     flush_awaited: AtomicBool,
     flush_waiters: Mutex<Vec<Waker>>,
     multiplexed: AtomicBool,
+    begun: AtomicBool,
     live: Mutex<Slab<Weak<dyn Message>>>,
     /// Told when the last response under way has ended.
     pub(crate) idle: Notify,
@@ -52,6 +53,10 @@ pub(crate) struct Conn {
     close: Mutex<Close>,
     /// A close-delimited body is under way that has not proven to be whole.
     unproven: AtomicBool,
+    /// A close of the socket resets it.
+    armed: AtomicBool,
+    /// The server loop has let go of it.
+    over: AtomicBool,
     watch: Mutex<Option<Watch>>,
 }
 
@@ -132,6 +137,9 @@ impl Conn {
             unflushed: Mutex::default(),
             close: Mutex::default(),
             unproven: AtomicBool::new(false),
+            armed: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
             watch: Mutex::default(),
         })
     }
@@ -186,6 +194,16 @@ impl Conn {
     pub(crate) fn note_blocked(&self) {
         self.receiving.store(false, Ordering::Relaxed);
         self.blocked.store(true, Ordering::Release);
+    }
+
+    /// The server loop lets go of the connection.
+    pub(crate) fn note_over(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    /// Whether what is dropped from now on was not sent.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire) || self.departed().is_some() || self.killed().is_some()
     }
 
     /// Everything written has left user space.
@@ -302,12 +320,25 @@ impl Conn {
     pub(crate) fn begin_close_delimited(&self) {
         if self.tcp().is_some_and(|tcp| tcp.arm_reset().is_ok()) {
             self.unproven.store(true, Ordering::Release);
+            self.armed.store(true, Ordering::Release);
         }
     }
 
     /// The close-delimited body has proven to be whole.
     pub(crate) fn close_delimited_whole(&self) {
         self.unproven.store(false, Ordering::Release);
+    }
+
+    /// Whether a close of the socket still resets it.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.armed.load(Ordering::Acquire)
+    }
+
+    /// A close of the socket ends it in order again.
+    pub(crate) fn disarm_reset(&self) {
+        if self.is_armed() && self.tcp().is_some_and(|tcp| tcp.disarm_reset().is_ok()) {
+            self.armed.store(false, Ordering::Release);
+        }
     }
 
     /// Whether a plain close would make an unproven body look whole.
@@ -343,6 +374,7 @@ impl Conn {
 
     pub(crate) fn enlist(&self, message: Weak<dyn Message>, multiplexed: bool) -> usize {
         self.multiplexed.store(multiplexed, Ordering::Relaxed);
+        self.begun.store(true, Ordering::Relaxed);
         lock(&self.live).insert(message)
     }
 
@@ -352,6 +384,16 @@ impl Conn {
         if live.is_empty() {
             self.idle.notify_waiters();
         }
+    }
+
+    /// Whether a request has come.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Octets of ours that the peer's kernel has acknowledged, where that is known.
+    pub(crate) fn acked(&self) -> Option<u64> {
+        Some(self.tcp()?.facts()?.acked)
     }
 
     /// Whether it carries many messages at once.

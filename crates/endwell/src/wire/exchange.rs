@@ -298,7 +298,9 @@ impl Message for Exchange {
         let mut state = self.state();
         let since = written.saturating_sub(state.written_at_end);
         state.tally.sent = state.tally.produced.min(state.tally.sent + since);
-        state.ending = None;
+        if matches!(state.ending, Some((Ending::Complete, _))) {
+            state.ending = None;
+        }
     }
 
     fn signalled(&self) {
@@ -413,7 +415,12 @@ impl Chunks {
 pub(crate) struct Chunk {
     octets: Bytes,
     exchange: Arc<Exchange>,
+    /// What the connection had written when this was handed over.
+    written: u64,
 }
+
+/// h2 copies what is smaller than this behind a frame's head, and lets go of it before it is written.
+const COPIED: u64 = 1024;
 
 impl Chunk {
     pub(crate) fn owned(octets: Bytes, exchange: &Arc<Exchange>) -> Bytes {
@@ -421,6 +428,7 @@ impl Chunk {
         Bytes::from_owner(Self {
             octets,
             exchange: Arc::clone(exchange),
+            written: exchange.conn.as_ref().map_or(0, |conn| conn.written()),
         })
     }
 }
@@ -438,12 +446,14 @@ impl Drop for Chunk {
         let conn = self.exchange.conn.as_ref();
         // h2 lets go of a chunk it has written in the connection's own task, after a write. It
         // throws the chunks of a reset stream away while it handles what it has just read, and
-        // hyper drops a chunk that still waits for window in the stream's task.
+        // hyper drops a chunk that still waits for window in the stream's task. One that was
+        // reset while a frame of it was being written has left in part.
         let thrown_away = conn.is_some_and(|conn| {
             conn.is_receiving()
                 || conn.read_end()
-                || conn.departed().is_some()
+                || conn.is_over()
                 || !conn.is_driven_here()
+                || conn.written() - self.written + COPIED < octets
         });
         if thrown_away {
             chunks.discarded.fetch_add(octets, Ordering::AcqRel);

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use endwell_core::{Ending, SaidBy};
 use http::HeaderMap;
 use http_body::Body as HttpBody;
@@ -64,9 +64,12 @@ impl<B> Intake<B> {
 
     /// Gives up the application's body, and what it was doing with it.
     pub(crate) fn close(&mut self) {
-        self.inner = None;
         self.held = None;
         self.next = None;
+        if let Some(inner) = self.inner.take() {
+            // A guard in it may panic: that must neither unwind hyper nor change what was said.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(inner)));
+        }
     }
 
     /// Puts octets in the place of the application's body.
@@ -78,6 +81,11 @@ impl<B> Intake<B> {
     /// Takes this again next time.
     pub(crate) fn put_back(&mut self, next: Next) {
         self.next = Some(next);
+    }
+
+    /// Whether the end of what will come is known: trailers, or an ending.
+    pub(crate) fn knows_its_end(&self) -> bool {
+        self.next.is_some()
     }
 
     /// How many octets are held.
@@ -96,21 +104,29 @@ where
         match &self.next {
             Some(Next::Complete) => true,
             Some(Next::Octets(_) | Next::Trailers(_) | Next::Broken(_)) => false,
-            None => self
-                .inner
-                .as_ref()
-                .is_none_or(|inner| inner.is_end_stream()),
+            None => self.inner.as_ref().is_none_or(|inner| {
+                let asked = catch_unwind(AssertUnwindSafe(|| inner.is_end_stream()));
+                // What it panics about, its next poll will tell.
+                asked.unwrap_or(false)
+            }),
         }
     }
 
     /// Polls until it is known whether the head may go; holds up to `hold` octets meanwhile.
     pub(crate) fn poll_first(&mut self, hold: usize, cx: &mut Context<'_>) -> Poll<First> {
+        if self.next.is_some() {
+            return Poll::Ready(First::Go);
+        }
         loop {
             match ready!(self.poll_inner(cx)) {
                 Next::Octets(octets) if octets.is_empty() => return Poll::Ready(First::Go),
                 Next::Octets(octets) => {
                     let octets = match self.held.take() {
-                        Some(held) => [held, octets].concat().into(),
+                        Some(held) => {
+                            let mut held = BytesMut::from(held);
+                            held.extend_from_slice(&octets);
+                            held.freeze()
+                        }
                         None => octets,
                     };
                     let enough = octets.len() >= hold;

@@ -31,8 +31,9 @@ pub struct WireIo {
 struct Stall {
     look: Pin<Box<Sleep>>,
     every: Duration,
-    written: u64,
-    written_at: Instant,
+    /// What the connection had written, and its peer acknowledged, when it last moved.
+    moved: (u64, Option<u64>),
+    moved_at: Instant,
     streams: Vec<Stream>,
 }
 
@@ -122,8 +123,8 @@ impl Stall {
         Self {
             look: Box::pin(tokio::time::sleep(every)),
             every,
-            written: conn.written(),
-            written_at: Instant::now(),
+            moved: (conn.written(), conn.acked()),
+            moved_at: Instant::now(),
             streams: Vec::new(),
         }
     }
@@ -131,11 +132,14 @@ impl Stall {
     fn is_due(&mut self, conn: &Conn, deadline: Duration) -> bool {
         let now = Instant::now();
         self.look.as_mut().reset(now + self.every);
-        if conn.written() != self.written || !(conn.is_blocked() || self.has_waiting(conn)) {
-            self.written = conn.written();
-            self.written_at = now;
+        // A socket is writable only once a third of its buffer is free: a slow peer takes octets
+        // for minutes before that.
+        let moved = (conn.written(), conn.acked());
+        if moved != self.moved || !(conn.is_blocked() || self.has_waiting(conn)) {
+            self.moved = moved;
+            self.moved_at = now;
         }
-        let connection_still = now - self.written_at >= deadline;
+        let connection_still = now - self.moved_at >= deadline;
         self.follow_streams(conn, now);
         let stream_still = self.streams.iter().any(|stream| {
             let still = now - stream.since;
@@ -243,9 +247,7 @@ impl AsyncWrite for WireIo {
             // An orderly end here would make a broken body look whole: the drop decides.
             return Poll::Ready(Ok(()));
         }
-        if let Some(tcp) = self.conn.tcp() {
-            let _ = tcp.disarm_reset();
-        }
+        self.conn.disarm_reset();
         let result = self.transport()?.poll_shutdown(cx);
         if result.is_ready() {
             self.shut = true;
