@@ -61,7 +61,7 @@ pub struct Record {
     pub said_by: SaidBy,
     /// How far it had come.
     pub phase: Phase,
-    /// What the peer did to end it: `fin`, `rst`, `rst_stream`, `close`, `timeout`.
+    /// What was seen of the peer: `fin`, `rst`, `rst_stream`, `close`, `timeout`.
     pub signal_in: Option<&'static str>,
     /// What was put on the wire to end it.
     pub signal_out: String,
