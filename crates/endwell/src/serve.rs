@@ -34,8 +34,6 @@ use crate::wire::io::WireIo;
 
 /// How long a head may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often an HTTP/2 client is asked whether it is still there.
-const PING_INTERVAL: Duration = Duration::from_secs(60);
 /// How many octets hyper may hold of a response that a client does not read, and of a request's
 /// head: above it comes 431.
 const BUFFER: usize = 64 * 1024;
@@ -204,6 +202,7 @@ where
             let connection = Connection {
                 conn,
                 half_close: settings.policy.half_close,
+                stall: settings.policy.stall_deadline,
                 stop: self.shutdown.0.subscribe(),
                 drain: self.drain,
             };
@@ -227,6 +226,7 @@ where
 struct Connection {
     conn: Arc<Conn>,
     half_close: HalfClose,
+    stall: Option<Duration>,
     stop: watch::Receiver<Stop>,
     drain: Duration,
 }
@@ -250,8 +250,15 @@ impl Connection {
         builder
             .http2()
             .timer(TokioTimer::new())
-            .keep_alive_interval(PING_INTERVAL)
             .enable_connect_protocol();
+        if let Some(stall) = self.stall {
+            // An idle client that has vanished. Later than a stall is looked for, since a PING
+            // looks like progress.
+            builder
+                .http2()
+                .keep_alive_interval(stall * 2)
+                .keep_alive_timeout(stall);
+        }
         let io = TokioIo::new(io);
         let mut driven =
             pin!(builder.serve_connection_with_upgrades(io, TowerToHyperService::new(app)));
