@@ -256,7 +256,7 @@ impl Connection {
             // looks like progress.
             builder
                 .http2()
-                .keep_alive_interval(stall * 2)
+                .keep_alive_interval(stall * 4)
                 .keep_alive_timeout(stall);
         }
         let io = TokioIo::new(io);
