@@ -2,7 +2,8 @@
 
 mod support;
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
 
 use axum::Router;
 use axum::extract::Request;
@@ -141,6 +142,19 @@ const WAYS: [&str; 6] = [
     "/mapped",
 ];
 
+/// What the `gzip` program says of it, where there is one.
+fn gzip_t(octets: &[u8]) -> Option<bool> {
+    let mut gzip = Command::new("gzip")
+        .arg("-t")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    // It may stop reading at the first fault.
+    let _ = gzip.stdin.take()?.write_all(octets);
+    Some(gzip.wait().ok()?.success())
+}
+
 #[test]
 fn no_way_swallows_a_failure() {
     let server = Setup::default().start(app());
@@ -171,6 +185,7 @@ fn under_compression_every_octet_decodes_and_the_gzip_stream_is_not_finished() {
             assert_eq!(decoded.len(), SIZE, "{path}: {}", seen.verdict_line());
             assert!(decoded == octets(SIZE), "{path}");
             assert!(result.is_err(), "{path}: the gzip stream has its end mark");
+            assert_ne!(gzip_t(&seen.body), Some(true), "{path}: gzip -t accepts it");
         }
     }
 }
