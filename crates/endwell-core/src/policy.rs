@@ -174,9 +174,9 @@ impl DegradedDocuments {
 /// How long a closing connection reads and discards (RFC 9112 section 9.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Linger {
-    /// How long to go on reading once the peer has acknowledged everything.
+    /// Give up after so long without an octet, once the peer has acknowledged everything.
     pub idle: Duration,
-    /// How long our own last octets and close_notify may take to leave.
+    /// Give up so long after that; also how long our last octets and close_notify may take to leave.
     pub total: Duration,
 }
 

@@ -202,7 +202,6 @@ where
             let connection = Connection {
                 conn,
                 half_close: settings.policy.half_close,
-                stall: settings.policy.stall_deadline,
                 stop: self.shutdown.0.subscribe(),
                 drain: self.drain,
             };
@@ -226,7 +225,6 @@ where
 struct Connection {
     conn: Arc<Conn>,
     half_close: HalfClose,
-    stall: Option<Duration>,
     stop: watch::Receiver<Stop>,
     drain: Duration,
 }
@@ -251,14 +249,6 @@ impl Connection {
             .http2()
             .timer(TokioTimer::new())
             .enable_connect_protocol();
-        if let Some(stall) = self.stall {
-            // An idle client that has vanished. Later than a stall is looked for, since a PING
-            // looks like progress.
-            builder
-                .http2()
-                .keep_alive_interval(stall * 4)
-                .keep_alive_timeout(stall);
-        }
         let io = TokioIo::new(io);
         let mut driven =
             pin!(builder.serve_connection_with_upgrades(io, TowerToHyperService::new(app)));
@@ -319,14 +309,17 @@ impl Connection {
         let order = tokio::task::coop::unconstrained(reached(&mut self.stop, Stop::Draining));
         let mut order = pin!(order);
         let mut awaited = false;
-        // hyper times heads, but not the first octets, which decide the version of HTTP.
-        let mut first = pin!(tokio::time::sleep(HEAD_TIMEOUT));
+        // hyper times heads, but not the first octets, which decide the version of HTTP. Twice its
+        // time, so that a head that began late still has its own.
+        let mut first = pin!(tokio::time::sleep(HEAD_TIMEOUT * 2));
         let conn = &self.conn;
         poll_fn(|cx| {
             if driven.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Poll::Ready(()));
             }
-            if !conn.has_begun() && first.as_mut().poll(cx).is_ready() {
+            // An HTTP/2 connection has been sent our SETTINGS: it may stay idle.
+            let undecided = !conn.has_begun() && conn.written() == 0;
+            if undecided && first.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Poll::Ready(()));
             }
             if !awaited || watched.has_changed().unwrap_or(true) {

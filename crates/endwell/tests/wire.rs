@@ -809,3 +809,18 @@ fn a_paused_download_that_trickles_is_not_stalled() {
     let record = server.record(&target);
     assert_eq!(record.ending.as_str(), "cancelled", "{}", record.json());
 }
+
+#[test]
+fn h10_client_that_asks_to_keep_its_connection_keeps_it() {
+    let server = Setup::default().start(app());
+    let mut session =
+        http1::Session::connect(server.addr, None, &Pace::fast()).expect("it accepts");
+    for id in 0..3 {
+        let target = target("none", 5000, 0, false, id);
+        let request = http1::Request::get10(&target).with("Connection", "keep-alive");
+        let seen = session.exchange(&request);
+        assert!(seen.is_complete(), "{}", seen.verdict_line());
+        assert_eq!(seen.framing, Some(SeenFraming::ContentLength(5000)));
+        assert_eq!(seen.version.as_deref(), Some("1.0"));
+    }
+}

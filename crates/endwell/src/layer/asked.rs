@@ -45,7 +45,11 @@ impl Asked {
         Self {
             settings: Arc::clone(settings),
             protocol: protocol(request.version()),
-            version: request.version(),
+            version: match request.version() {
+                Version::HTTP_2 | Version::HTTP_3 => request.version(),
+                // hyper answers an HTTP/1.0 client in its version, and can keep its connection.
+                _ => Version::HTTP_11,
+            },
             method: request.method().clone(),
             client: client_of(request, &settings.policy),
             te_trailers: lists(headers, &TE, "trailers"),

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::wire::conn::Conn;
@@ -22,6 +23,8 @@ use crate::wire::transport::Transport;
 /// How long a TLS handshake may take.
 #[cfg(feature = "tls")]
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a connection is silent before the kernel asks whether its peer is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 /// How long to wait after an error of `accept` that is not the connection's own (EMFILE).
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -84,6 +87,9 @@ impl Listener {
     fn carry(&self, tcp: TcpStream, remote: SocketAddr) -> WireIo {
         // A head and its body are written apart: Nagle would hold the second for 40 ms.
         let _ = tcp.set_nodelay(true);
+        // A client that has vanished while idle holds no connection for ever.
+        let alive = TcpKeepalive::new().with_time(KEEPALIVE);
+        let _ = SockRef::from(&tcp).set_tcp_keepalive(&alive);
         let tcp = SharedTcp::new(tcp);
         let conn = Conn::new(tcp.clone(), self.is_tls(), remote);
         #[cfg(feature = "tls")]

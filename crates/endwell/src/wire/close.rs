@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use endwell_core::Policy;
@@ -153,23 +153,32 @@ async fn half_close(
         return;
     }
     told();
+    let acknowledged_all = AtomicBool::new(false);
     let delivered = async {
         // The FIN counts as an octet on its way.
         acknowledged(&tcp, policy, 1).await;
-        // No octet of ours can be lost any more: what is left is courtesy.
+        acknowledged_all.store(true, Ordering::Release);
+        // A server that stops waits no longer: what is left is courtesy to a peer that still sends.
         drop(closing);
-        sleep(policy.linger.idle).await;
+        sleep(policy.linger.total).await;
     };
     tokio::select! {
-        () = discard(tcp.clone()) => {}
+        () = discard(tcp.clone(), policy.linger.idle, &acknowledged_all) => {}
         () = delivered => {}
     }
 }
 
-/// Reads and throws away until the peer has closed.
-async fn discard(mut tcp: SharedTcp) {
+/// Reads and throws away until the peer has closed, or is silent with everything acknowledged.
+async fn discard(mut tcp: SharedTcp, idle: Duration, acknowledged: &AtomicBool) {
     let mut scratch = vec![0_u8; 8 * 1024];
-    while matches!(tcp.read(&mut scratch).await, Ok(octets) if octets > 0) {}
+    loop {
+        match timeout(idle, tcp.read(&mut scratch)).await {
+            Ok(Ok(octets)) if octets > 0 => {}
+            Ok(Ok(_) | Err(_)) => return,
+            Err(_) if acknowledged.load(Ordering::Acquire) => return,
+            Err(_) => {}
+        }
+    }
 }
 
 /// Waits until the peer's kernel has everything but so many octets, as long as it makes progress.

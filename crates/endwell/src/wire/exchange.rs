@@ -419,8 +419,8 @@ pub(crate) struct Chunk {
     written: u64,
 }
 
-/// h2 copies what is smaller than this behind a frame's head, and lets go of it before it is written.
-const COPIED: u64 = 1024;
+/// h2 copies small slices into its buffer of 16 KiB, and lets go of them before they are written.
+const COPIED: u64 = 17 * 1024;
 
 impl Chunk {
     pub(crate) fn owned(octets: Bytes, exchange: &Arc<Exchange>) -> Bytes {
