@@ -6,6 +6,5 @@
 mod support;
 
 fn main() {
-    std::panic::set_hook(Box::new(|_| {}));
     print!("{}", support::matrix::table());
 }

@@ -7,9 +7,7 @@ use support::script::Fault;
 use support::{Loop, Setup};
 
 fn all_told(servers: &Servers, cases: &[Case]) {
-    std::panic::set_hook(Box::new(|_| {}));
     let wrong = servers.run(cases);
-    let _ = std::panic::take_hook();
     for (case, reason) in wrong.iter().take(40) {
         eprintln!("{case}\n    {reason}");
     }
@@ -133,7 +131,6 @@ fn random_good_responses_raise_no_alarm() {
 
 #[test]
 fn the_docs_show_what_is_seen() {
-    std::panic::set_hook(Box::new(|_| {}));
     let table = support::matrix::table();
     let docs = include_str!("../../../docs/endings.md");
     assert!(

@@ -7,7 +7,7 @@ pub mod matrix;
 pub mod script;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -20,6 +20,19 @@ pub enum Loop {
     Ours,
     /// `axum::serve` on `endwell::listen`.
     Stock,
+}
+
+/// Says nothing of panics in the server: scripts panic on purpose, thousands of times.
+fn quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let tell = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if std::thread::current().name() != Some("tokio-rt-worker") {
+                tell(panic);
+            }
+        }));
+    });
 }
 
 /// A server on a port of its own, with every record it wrote.
@@ -65,6 +78,7 @@ impl Setup {
     }
 
     pub fn start(self, app: Router) -> Server {
+        quiet();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
