@@ -46,4 +46,8 @@ impl SharedTcp {
     pub(crate) fn arm_reset(&self) -> std::io::Result<()> {
         match *self {}
     }
+
+    pub(crate) fn disarm_reset(&self) -> std::io::Result<()> {
+        match *self {}
+    }
 }
