@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -24,7 +24,8 @@ use tower_service::Service;
 use crate::conditions::{self, Condition, single};
 use crate::range::{self, Asked};
 use crate::source::file::{Growing, Opened, blocking};
-use crate::source::place::{OpenError, Place};
+use crate::source::place::{OpenError, Place, Root};
+use crate::source::{Disk, Links};
 use crate::target::Target;
 use crate::validators::Validators;
 use crate::{listing, media, reply};
@@ -57,7 +58,7 @@ const LISTING_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 /// ```
 #[derive(Debug, Clone)]
 pub struct Files {
-    root: Arc<PathBuf>,
+    root: Arc<Root>,
     growing: Growing,
 }
 
@@ -67,12 +68,8 @@ impl Files {
     /// # Errors
     /// It does not exist, is no folder, or cannot be reached.
     pub fn new(root: impl AsRef<Path>) -> io::Result<Self> {
-        let root = std::path::absolute(root)?;
-        if !root.metadata()?.is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
         Ok(Self {
-            root: Arc::new(root),
+            root: Arc::new(Root::open(root, Links::Below)?),
             growing: Growing::default(),
         })
     }
@@ -86,31 +83,32 @@ impl Files {
 
     /// The folder, as an absolute path.
     pub fn root(&self) -> &Path {
-        &self.root
+        self.root.path()
     }
 
-    /// Makes the response to a GET or HEAD; blocks.
-    fn respond(&self, request: &Parts) -> Response<Body> {
+    /// Makes the response to a GET or HEAD; `None` when a disk had to be waited for.
+    fn respond(&self, request: &Parts, disk: Disk) -> Option<Response<Body>> {
         let path = request.uri.path();
-        match self.look(request, path) {
+        Some(match self.look(request, path, disk) {
             Ok(response) => response,
+            Err(OpenError::Waits) => return None,
             Err(OpenError::NotFound) => reply::status(StatusCode::NOT_FOUND, path),
             Err(OpenError::Forbidden) => reply::status(StatusCode::FORBIDDEN, path),
             Err(OpenError::Failed { path, source }) => {
                 let message = format!("cannot open {}: {source}", path.display());
                 reply::failed(Cause::producer(message))
             }
-        }
+        })
     }
 
-    fn look(&self, request: &Parts, path: &str) -> Result<Response<Body>, OpenError> {
+    fn look(&self, request: &Parts, path: &str, disk: Disk) -> Result<Response<Body>, OpenError> {
         let target = Target::parse(path).ok_or(OpenError::NotFound)?;
-        let place = Place::find(&self.root, target.names())?;
+        let place = self.root.find(target.names(), disk)?;
         match (place.is_folder(), target.is_folder()) {
-            (true, true) => self.folder(request, &place, target.names()),
+            (true, true) => self.folder(request, &place, target.names(), disk),
             (true, false) => Ok(reply::add_slash(path, request.uri.query())),
             (false, true) => Err(OpenError::NotFound),
-            (false, false) => self.file(request, &place, target.names()),
+            (false, false) => self.file(request, &place, target.names(), disk),
         }
     }
 
@@ -119,12 +117,16 @@ impl Files {
         request: &Parts,
         place: &Place,
         names: &Path,
+        disk: Disk,
     ) -> Result<Response<Body>, OpenError> {
         let index = names.join(INDEX);
-        match Place::find(&self.root, &index) {
-            Ok(page) if page.is_file() => return self.file(request, &page, &index),
+        match self.root.find(&index, disk) {
+            Ok(page) if page.is_file() => return self.file(request, &page, &index, disk),
             Ok(_) | Err(OpenError::NotFound) => {}
             Err(error) => return Err(error),
+        }
+        if disk == Disk::Cached {
+            return Err(OpenError::Waits);
         }
         let mut response = listing::page(place, request.uri.path())?.into_http();
         let headers = response.headers_mut();
@@ -145,8 +147,9 @@ impl Files {
         request: &Parts,
         place: &Place,
         names: &Path,
+        disk: Disk,
     ) -> Result<Response<Body>, OpenError> {
-        let opened = Opened::open(place, self.growing)?;
+        let opened = Opened::open(place, self.growing, disk)?;
         let (path, octets) = (request.uri.path(), opened.octets());
         let version = Validators::of(octets, opened.modified(), SystemTime::now());
         let mut response = match conditions::evaluate(&request.headers, &version) {
@@ -245,10 +248,15 @@ impl<B> Service<Request<B>> for Files {
         if request.method != Method::GET && request.method != Method::HEAD {
             return Responding::ready(reply::method_not_allowed(request.uri.path()));
         }
+        if let Some(response) = self.respond(&request, Disk::Cached) {
+            return Responding::ready(response);
+        }
         let files = self.clone();
         Responding(Box::pin(async move {
-            let responded = blocking(move || Ok(files.respond(&request))).await;
-            responded.unwrap_or_else(reply::failed)
+            let responded = blocking(move || Ok(files.respond(&request, Disk::Any))).await;
+            let nothing =
+                || reply::failed(Cause::producer("a disk that was waited for still waits"));
+            responded.map_or_else(reply::failed, |response| response.unwrap_or_else(nothing))
         }))
     }
 }

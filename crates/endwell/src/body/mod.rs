@@ -166,9 +166,15 @@ impl Body {
 
     /// Makes a response that remembers who says its ending.
     pub fn into_http(self) -> Response<Self> {
-        let said_by = self.said_by;
+        let marker = Marker {
+            said_by: self.said_by,
+            slot: match &self.source {
+                Source::Closure { slot, .. } | Source::Channel { slot } => Some(Arc::clone(slot)),
+                Source::Foreign(_) | Source::Full(_) => None,
+            },
+        };
         let mut response = Response::new(self);
-        response.extensions_mut().insert(Marker(said_by));
+        response.extensions_mut().insert(marker);
         response
     }
 
@@ -214,8 +220,12 @@ impl Body {
 const ROUNDS: u8 = 3;
 
 /// Travels in a response's extensions from [`Body::into_http`] to the layer.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Marker(pub(crate) SaidBy);
+#[derive(Debug, Clone)]
+pub(crate) struct Marker {
+    pub(crate) said_by: SaidBy,
+    /// Where the producer is told how large its frames best are.
+    pub(crate) slot: Option<Arc<Slot>>,
+}
 
 /// Polls the closure's work until it has a frame (`Some`) or an ending (`None`).
 ///

@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::wire::conn::Conn;
 use crate::wire::io::WireIo;
+use crate::wire::room;
 use crate::wire::socket::SharedTcp;
 use crate::wire::transport::Transport;
 
@@ -91,6 +92,7 @@ impl Listener {
         let alive = TcpKeepalive::new().with_time(KEEPALIVE);
         let _ = SockRef::from(&tcp).set_tcp_keepalive(&alive);
         let tcp = SharedTcp::new(tcp);
+        tcp.limit_unsent(room::unsent(room::LEAST));
         let conn = Conn::new(tcp.clone(), self.is_tls(), remote);
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
