@@ -28,6 +28,8 @@
 
 mod observe;
 
+mod window;
+
 mod producer;
 
 mod body;

@@ -46,6 +46,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -59,6 +60,9 @@ use super::place::{OpenError, Place};
 
 /// The first frame: small, so that the first octet leaves early. A file up to this is read at once.
 const FIRST: usize = 32 * 1024;
+
+/// The kernel sends at most so many octets between two looks at the file.
+const PART: u64 = 1024 * 1024;
 
 /// How long the size of an appended file may lag behind its time: a write is over in microseconds,
 /// unless its process loses the CPU in the middle of it.
@@ -87,7 +91,7 @@ pub struct Opened {
 #[derive(Debug)]
 enum Content {
     /// To be read, and perhaps to be kept.
-    File(File, Option<Keep>),
+    File(File, Option<Box<Keep>>),
     /// All of it, as it still is.
     Kept(Bytes),
 }
@@ -126,9 +130,9 @@ impl Opened {
             return Err(OpenError::NotFound);
         }
         let identity = Identity::of(&metadata).filter(|_| is_small);
-        let keep = identity.map(|identity| Keep {
-            place: place.clone(),
-            identity,
+        let keep = identity.map(|identity| {
+            let place = place.clone();
+            Box::new(Keep { place, identity })
         });
         Ok(Self {
             content: Content::File(file, keep),
@@ -175,10 +179,11 @@ impl Opened {
             Content::File(file, keep) => (file, keep),
         };
         let mut open = Open {
-            file,
+            file: Arc::new(file),
             path,
             before,
             growing,
+            at_once: Disk::Cached,
         };
         let length = octets.end - octets.start;
         if length > FIRST as u64 {
@@ -202,10 +207,13 @@ fn slice(kept: &Bytes, octets: &Range<u64>) -> Bytes {
 
 /// A file that is being read.
 struct Open {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
     before: Fingerprint,
     growing: Growing,
+    /// What is read on the thread of the connection. A file system that is in memory never makes
+    /// it wait, and need not be asked each time.
+    at_once: Disk,
 }
 
 impl Open {
@@ -239,6 +247,37 @@ impl Open {
             None | Some(Change::Grew { .. }) => Ok(Some(frame.into_bytes())),
             Some(change) => Err(self.changed(change)),
         }
+    }
+
+    /// Lets the kernel send a part that is in memory, where it can; gives how many octets.
+    async fn pass(
+        &mut self,
+        producer: &mut Producer,
+        rest: &Range<u64>,
+    ) -> Result<Option<u64>, Abort> {
+        let end = rest.end.saturating_sub(FIRST as u64);
+        let part = rest.start..end.min(rest.start + PART);
+        if part.end < part.start + FIRST as u64 || !self.is_resident(&part) {
+            return Ok(None);
+        }
+        match self.change()? {
+            None | Some(Change::Grew { .. }) => {}
+            Some(change) => return Err(self.changed(change).into()),
+        }
+        let length = part.end - part.start;
+        let sent = producer.send_file(&self.file, part).await?;
+        Ok(sent.then_some(length))
+    }
+
+    /// Whether a part is most likely in memory: its first, middle and last octet are.
+    fn is_resident(&self, part: &Range<u64>) -> bool {
+        if self.at_once == Disk::Any {
+            return true;
+        }
+        let middle = part.start.midpoint(part.end);
+        [part.start, middle, part.end - 1]
+            .iter()
+            .all(|at| matches!(os::read_at(&self.file, &mut [0], *at, Disk::Cached), Ok(1)))
     }
 
     /// The last look, before the promise is fulfilled; `false` when a disk had to be waited for.
@@ -323,20 +362,27 @@ async fn send(
     mut open: Open,
     mut rest: Range<u64>,
 ) -> Result<Finished, Abort> {
+    if os::is_in_memory(&open.file) {
+        open.at_once = Disk::Any;
+    }
     let mut largest = FIRST;
-    let mut disk = Disk::Any;
+    let mut waited = true;
     while !rest.is_empty() {
         let octets = frame_of(largest, rest.end - rest.start);
+        if let Some(sent) = open.pass(&mut producer, &rest).await? {
+            rest.start += sent;
+            largest = FIRST;
+            continue;
+        }
         let at = rest.start;
-        let mut read = open.read(at, octets, Disk::Cached)?;
-        disk = Disk::Cached;
-        if read.is_none() {
-            disk = Disk::Any;
-            let waited = blocking(move || {
+        let mut read = open.read(at, octets, open.at_once)?;
+        waited = read.is_none();
+        if waited {
+            let reading = blocking(move || {
                 let read = open.read(at, octets, Disk::Any)?;
                 Ok((open, read))
             });
-            (open, read) = waited.await?;
+            (open, read) = reading.await?;
         }
         let Some(frame) = read else {
             return Err(Cause::producer("a disk that was waited for still waits").into());
@@ -346,7 +392,7 @@ async fn send(
         largest = producer.frame_size();
     }
     // The wire still holds the octet that fulfils the promise: a change until now counts.
-    if disk == Disk::Any || !open.prove_the_end(Disk::Cached)? {
+    if waited || !open.prove_the_end(open.at_once)? {
         blocking(move || open.prove_the_end(Disk::Any)).await?;
     }
     Ok(producer.finish())

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub(super) use below::{Handle, hold, open_below, status_below};
-pub(super) use imp::{is_link_loop, open, path_of, read_at};
+pub(super) use imp::{is_in_memory, is_link_loop, open, path_of, read_at};
 
 /// Whether a disk, or a network behind it, may be waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,10 +210,17 @@ mod imp {
     #[cfg(target_os = "linux")]
     fn read_cached(file: &File, into: &mut [u8], at: u64) -> io::Result<usize> {
         use rustix::io::{Errno, ReadWriteFlags, preadv2};
-        let into = &mut [io::IoSliceMut::new(into)];
-        match preadv2(file, into, at, ReadWriteFlags::NOWAIT) {
+        match preadv2(
+            file,
+            &mut [io::IoSliceMut::new(into)],
+            at,
+            ReadWriteFlags::NOWAIT,
+        ) {
             Ok(octets) => Ok(octets),
-            // Not every file system can tell.
+            // Not every file system can tell, but one that is in memory need not.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) if is_in_memory(file) => {
+                file.read_at(into, at)
+            }
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
                 Err(io::ErrorKind::WouldBlock.into())
             }
@@ -221,9 +228,26 @@ mod imp {
         }
     }
 
+    /// Whether its file system is `tmpfs` or `ramfs`.
+    #[cfg(target_os = "linux")]
+    pub(in super::super) fn is_in_memory(file: &File) -> bool {
+        const TMPFS: u64 = 0x0102_1994;
+        const RAMFS: u64 = 0x8584_58f6;
+        rustix::fs::fstatfs(file).is_ok_and(|system| {
+            // The type of the field is another one on other machines, its 32 bits are the same.
+            let kind = system.f_type as u64 & 0xffff_ffff;
+            kind == TMPFS || kind == RAMFS
+        })
+    }
+
     #[cfg(not(target_os = "linux"))]
     fn read_cached(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
         Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(in super::super) fn is_in_memory(_: &File) -> bool {
+        false
     }
 
     /// The path of an open file now, where there is a `/proc`.
@@ -282,6 +306,10 @@ mod imp {
             Disk::Any => file.seek_read(into, at),
             Disk::Cached => Err(io::ErrorKind::WouldBlock.into()),
         }
+    }
+
+    pub(in super::super) fn is_in_memory(_: &File) -> bool {
+        false
     }
 
     pub(in super::super) fn path_of(_: &File) -> Option<PathBuf> {

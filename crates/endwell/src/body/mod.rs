@@ -168,14 +168,19 @@ impl Body {
     pub fn into_http(self) -> Response<Self> {
         let marker = Marker {
             said_by: self.said_by,
-            slot: match &self.source {
-                Source::Closure { slot, .. } | Source::Channel { slot } => Some(Arc::clone(slot)),
-                Source::Foreign(_) | Source::Full(_) => None,
-            },
+            slot: self.slot().cloned(),
         };
         let mut response = Response::new(self);
         response.extensions_mut().insert(marker);
         response
+    }
+
+    /// Where a producer hands over its frames, if one fills this body.
+    pub(crate) fn slot(&self) -> Option<&Arc<Slot>> {
+        match &self.source {
+            Source::Closure { slot, .. } | Source::Channel { slot } => Some(slot),
+            Source::Foreign(_) | Source::Full(_) => None,
+        }
     }
 
     fn poll_breaking(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
