@@ -203,6 +203,7 @@ fn all_that_is_wrong_with_a_file_is_said_with_its_place() {
          tls-self-signed = \"yes\"\n\
          \tlisten = [\"127.0.0.1:0\", \"8080\", 3]\n\
          tls_cert = \"x\"\n\
+         no-tls-self-signed = true\n\
          half-close = \"\"\n\
          dir = 1979-05-27\n\
          stall-timeout = -1\n\
@@ -217,11 +218,12 @@ fn all_that_is_wrong_with_a_file_is_said_with_its_place() {
             "@:7:27: invalid value '8080' for listen: it has no port; write for example 127.0.0.1:8080",
             "@:7:35: listen takes a text in quotes or a list of them, not an integer",
             "@:8:1: there is no key 'tls_cert'; did you mean 'tls-cert'?",
-            "@:9:14: invalid value '' for half-close [possible values: cancel, tolerate]",
-            "@:10:7: dir takes a text in quotes, not a datetime",
-            "@:11:17: invalid value '-1' for stall-timeout: write a duration such as 30s, 500ms, 2m or 0",
-            "@:12:1: growing takes a text in quotes, not a table",
-            "@:13:2: there is no key 'tls'; did you mean 'tls-key'?",
+            "@:9:1: there is no key 'no-tls-self-signed'; did you mean 'tls-self-signed'?",
+            "@:10:14: invalid value '' for half-close [possible values: cancel, tolerate]",
+            "@:11:7: dir takes a text in quotes, not a datetime",
+            "@:12:17: invalid value '-1' for stall-timeout: write a duration such as 30s, 500ms, 2m or 0",
+            "@:13:1: growing takes a text in quotes, not a table",
+            "@:14:2: there is no key 'tls'; did you mean 'tls-key'?",
         ],
     );
 }
@@ -295,7 +297,7 @@ fn a_file_that_cannot_be_read_is_2() {
     let why = "; give --config another file, or none\n";
     for (file, error) in [
         ("/nowhere", "No such file or directory (os error 2)"),
-        ("/dev/zero", "it is longer than 4194304 octets"),
+        ("/dev/zero", "it is longer than 262144 octets"),
         ("/dev", "Is a directory (os error 21)"),
     ] {
         let line = format!("error: cannot read the configuration {file} ({error}){why}");

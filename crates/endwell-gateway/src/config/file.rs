@@ -13,22 +13,25 @@ use super::given::Given;
 use super::key::{Key, Kind};
 use super::origin::{Fault, Origin};
 
+/// How many faults are told: nobody reads more at once, and each costs a look at the whole text.
+const TOLD: usize = 100;
+
 /// Reads the text of a configuration file.
 ///
 /// Paths in it are relative to the folder of `path`.
 ///
 /// # Errors
-/// All that is wrong: text that is no TOML; else unknown keys, wrong types and values that the
-/// flag would not take.
+/// What is wrong, the first hundred of it: text that is no TOML; else unknown keys, wrong types and
+/// values that the flag would not take.
 pub fn parse(text: &str, path: &Path) -> Result<Vec<Given>, Vec<Fault>> {
     let file = File { text, path };
     let (table, mut broken) = DeTable::parse_recoverable(text);
-    broken.sort_by_key(|error| error.span().map_or(0, |span| span.start));
     if !broken.is_empty() {
+        broken.sort_by_key(|error| error.span().map_or(0, |span| span.start));
         let fault = |error: &toml::de::Error| {
             file.fault(error.span().unwrap_or_default(), error.message().to_owned())
         };
-        return Err(broken.iter().map(fault).collect());
+        return Err(broken.iter().take(TOLD).map(fault).collect());
     }
     let mut entries: Vec<_> = table.into_inner().into_iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
@@ -37,6 +40,9 @@ pub fn parse(text: &str, path: &Path) -> Result<Vec<Given>, Vec<Fault>> {
         match file.entry(name, value) {
             Ok(entry) => given.push(entry),
             Err(wrong) => faults.extend(wrong),
+        }
+        if faults.len() >= TOLD {
+            break;
         }
     }
     faults.is_empty().then_some(given).ok_or(faults)
@@ -69,6 +75,9 @@ impl File<'_> {
             match self.value(key, element) {
                 Ok(value) => values.push(value),
                 Err(fault) => faults.push(fault),
+            }
+            if faults.len() >= TOLD {
+                break;
             }
         }
         if values.is_empty() && faults.is_empty() && key.has_default() {
@@ -146,5 +155,73 @@ fn takes(key: &Key) -> &'static str {
         (Kind::Duration, _) => "a duration such as \"30s\"",
         (Kind::Path | Kind::Text, false) => "a text in quotes",
         (Kind::Path | Kind::Text, true) => "a text in quotes or a list of them",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn faults_are_told_up_to_a_number() {
+        let path = Path::new("e.toml");
+        let list = format!("listen = [{}]", "1, ".repeat(500));
+        let keys: String = (0..500).map(|n| format!("k{n} = 1\n")).collect();
+        for text in ["=\n".repeat(500), list, keys] {
+            let faults = parse(&text, path).expect_err("all of it is wrong");
+            assert_eq!(faults.len(), TOLD);
+        }
+    }
+
+    #[test]
+    fn what_nests_deeply_is_a_fault() {
+        let path = Path::new("e.toml");
+        for text in [
+            "[".repeat(100_000),
+            format!("dir = {}", "[".repeat(100_000)),
+        ] {
+            assert!(parse(&text, path).is_err());
+        }
+    }
+
+    /// Text that is nearly a configuration.
+    fn text() -> impl Strategy<Value = String> {
+        let keys = Key::all().iter().map(|key| key.name().to_owned());
+        let words = [
+            "=", " = ", "\"", "'", "[", "]", ",", "{", "}", "\n", "#", ".", "\\", "-", "ä", "\0",
+        ];
+        let values = [
+            "true",
+            "\"30s\"",
+            "\"127.0.0.1:1\"",
+            "[]",
+            "0x10",
+            "1e9",
+            "1979-05-27",
+            "inf",
+        ];
+        let all: Vec<_> = keys
+            .chain(words.into_iter().chain(values).map(str::to_owned))
+            .collect();
+        prop::collection::vec(prop::sample::select(all), 0..12).prop_map(|words| words.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_values_or_faults_that_lie_in_it(text in prop_oneof![text(), any::<String>()]) {
+            if let Err(faults) = parse(&text, Path::new("e.toml")) {
+                prop_assert!(!faults.is_empty());
+                for fault in faults {
+                    let Origin::File { line, column, .. } = fault.origin else {
+                        panic!("a fault of a file has its place")
+                    };
+                    let line = text.split('\n').nth(line - 1).expect("a line of the text");
+                    prop_assert!((1..=line.chars().count() + 1).contains(&column));
+                    prop_assert!(!fault.message.is_empty() && !fault.message.contains('\n'));
+                }
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Command};
 
-use super::settings::arguments;
+use super::settings::{arguments, opposite};
 
 /// A setting: a flag, a key of the file and an environment variable in one.
 #[derive(Debug)]
@@ -59,7 +59,9 @@ impl Key {
             return Ok(key);
         }
         let dashed = name.replace('_', "-");
-        if let Some(key) = KEYS.iter().find(|key| key.name == dashed) {
+        let undone = opposite(&dashed);
+        let spelled = |key: &&Key| key.name == dashed || key.name == undone;
+        if let Some(key) = KEYS.iter().find(spelled) {
             return Err(Some(key));
         }
         // clap knows which flag is similar.

@@ -16,9 +16,9 @@ use crate::limited;
 
 /// The variable that names the configuration file, as `--config` does.
 const VARIABLE: &str = "ENDWELL_CONFIG";
-/// The longest configuration file, in octets: a thousand times what every key with its comment
-/// takes, and a device that never ends is noticed.
-const LONGEST: u64 = 4 * 1024 * 1024;
+/// The longest configuration file, in octets: fifty times what every key with its comment takes,
+/// and a device that never ends is noticed.
+const LONGEST: u64 = 256 * 1024;
 
 /// Where settings come from.
 ///

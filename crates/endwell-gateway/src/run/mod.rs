@@ -2,7 +2,7 @@
 //!
 //! Reads: [`Sources`], signals. Gives: a server, lines on standard error, and how it stopped.
 //!
-//! Two threads of control: the [`Server`] answers requests on a runtime, the [`Keeper`] changes
+//! Two threads of control: the server answers requests on a runtime, the keeper changes
 //! what it answers with. They share three things that are exchanged whole: the service, the TLS
 //! configuration, the log.
 
