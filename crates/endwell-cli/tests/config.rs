@@ -344,3 +344,8 @@ fn the_example_has_every_key_with_its_default() {
     let file = folder.write("e.toml", &example);
     assert_eq!(run(&["config", "check", file.to_str().unwrap()]).0, Some(0));
 }
+
+#[test]
+fn a_name_with_line_breaks_stays_in_its_line() {
+    fails("\"a\\nb\" = 1\n", &["@:1:1: there is no key 'a\\nb'"]);
+}

@@ -47,6 +47,10 @@ static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     COMMAND.get_arguments().filter(is_key).map(key).collect()
 });
 
+/// How alike (0 to 1, by Jaro) a name must be to be the one that was meant; clap's own bound for
+/// flags.
+const ALIKE: f64 = 0.7;
+
 impl Key {
     /// Every key, in the order of the help.
     pub fn all() -> &'static [Self] {
@@ -64,16 +68,13 @@ impl Key {
         if let Some(key) = KEYS.iter().find(spelled) {
             return Err(Some(key));
         }
-        // clap knows which flag is similar.
-        let error = read(&[format!("--{dashed}=").into()]).err();
-        let similar = error
-            .as_ref()
-            .and_then(|e| e.get(ContextKind::SuggestedArg));
-        let Some(ContextValue::String(similar)) = similar else {
-            return Err(None);
-        };
-        let meant = |key: &&Key| key.flag().as_deref() == Some(similar);
-        Err(KEYS.iter().find(meant))
+        let likeness = |key: &'static Self| (strsim::jaro(&key.name, &dashed), key);
+        let similar = KEYS
+            .iter()
+            .map(likeness)
+            .filter(|(alike, _)| *alike > ALIKE);
+        let best = similar.max_by(|(one, _), (other, _)| one.total_cmp(other));
+        Err(best.map(|(_, key)| key))
     }
 
     /// The name in a file: `log-format`.

@@ -74,13 +74,18 @@ pub struct Fault {
     pub message: String,
 }
 
-/// `endwell.toml:3:9: message`; the message alone where a flag or no value is at fault.
+/// `endwell.toml:3:9: message`, in one line; the message alone where a flag or no value is at fault.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
-            Origin::Flag | Origin::Default => f.write_str(&self.message),
-            origin => write!(f, "{origin}: {}", self.message),
+            Origin::Flag | Origin::Default => {}
+            origin => write!(f, "{origin}: ")?,
         }
+        // A key or a value may hold anything.
+        self.message.chars().try_for_each(|c| match c.is_control() {
+            true => write!(f, "{}", c.escape_default()),
+            false => write!(f, "{c}"),
+        })
     }
 }
 
