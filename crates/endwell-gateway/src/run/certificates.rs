@@ -107,3 +107,71 @@ fn names(settings: &Settings) -> Vec<String> {
     names.dedup();
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// A certificate and its key in `c` and `k`, of which one may be left as it is.
+    fn write(folder: &Path, names: &[&str]) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        for name in names {
+            let text = match *name {
+                "c" => made.cert.pem(),
+                _ => made.signing_key.serialize_pem(),
+            };
+            fs::write(folder.join(name), text).unwrap();
+        }
+    }
+
+    fn certificates(folder: &Path) -> Certificates {
+        let (certificate, key) = (folder.join("c"), folder.join("k"));
+        let pair = Pair { certificate, key };
+        let (read, seen) = (pair.look(), pair.look());
+        let config = pair.load().unwrap();
+        let files = Some(Watched { pair, read, seen });
+        Certificates::new(Fresh { config, files })
+    }
+
+    #[test]
+    fn files_are_read_once_two_looks_agree() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &["c", "k"]);
+        let mut shown = certificates(folder.path());
+        let old = shown.switch().current();
+        assert!(shown.look().is_none());
+        write(folder.path(), &["c", "k"]);
+        assert!(shown.look().is_none());
+        assert!(Arc::ptr_eq(&old, &shown.switch().current()));
+        assert!(matches!(shown.look(), Some(Ok(_))));
+        assert!(!Arc::ptr_eq(&old, &shown.switch().current()));
+        assert!(shown.look().is_none());
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_are_tried_once() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &["c", "k"]);
+        let mut shown = certificates(folder.path());
+        let old = shown.switch().current();
+        write(folder.path(), &["c"]);
+        assert!(shown.look().is_none());
+        assert!(matches!(shown.look(), Some(Err(_))));
+        for _ in 0..3 {
+            assert!(shown.look().is_none());
+        }
+        fs::remove_file(folder.path().join("k")).unwrap();
+        assert!(shown.look().is_none());
+        let unusable = shown.look().unwrap().unwrap_err();
+        assert_eq!(unusable.key, "tls-key");
+        assert!(shown.look().is_none());
+        assert!(Arc::ptr_eq(&old, &shown.switch().current()));
+        write(folder.path(), &["c", "k"]);
+        assert!(shown.look().is_none());
+        assert!(matches!(shown.look(), Some(Ok(_))));
+    }
+}
