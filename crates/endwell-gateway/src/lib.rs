@@ -33,5 +33,14 @@ mod listing;
 
 mod files;
 
+#[cfg(feature = "run")]
+mod limited;
+
+#[cfg(feature = "run")]
+pub mod config;
+
+#[cfg(feature = "run")]
+pub mod run;
+
 pub use files::Files;
 pub use source::file::Growing;

@@ -57,6 +57,8 @@ pub use wire::body::{Signal, WireBody};
 
 #[cfg(feature = "axum")]
 pub use app::{App, BoxedAnswer, ConnectionApp, app};
+#[cfg(feature = "tls")]
+pub use listen::TlsSwitch;
 #[cfg(feature = "listen")]
 pub use listen::{Listener, listen};
 #[cfg(feature = "listen")]

@@ -7,6 +7,9 @@ mod accept;
 #[cfg(feature = "tls")]
 mod tls;
 
+#[cfg(feature = "tls")]
+pub use self::tls::TlsSwitch;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,7 +54,7 @@ pub fn listen(tcp: TcpListener) -> Listener {
 pub struct Listener {
     tcp: TcpListener,
     #[cfg(feature = "tls")]
-    tls: Option<tls::Config>,
+    tls: Option<TlsSwitch>,
 }
 
 impl Listener {

@@ -1,4 +1,4 @@
-//! Durations on the command line.
+//! Durations, as they are written.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Reads `30s`, `500ms`, `2m`, `1h`, `1.5s`; a plain number is seconds.
-pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+pub(super) fn parse(text: &str) -> Result<Duration, String> {
     let how = "write a duration such as 30s, 500ms, 2m or 0";
     let digits = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
