@@ -53,7 +53,7 @@ pub(crate) fn allow_range(headers: &HeaderMap, version: &Validators) -> bool {
 }
 
 /// All lines of a field as one list.
-fn list(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+pub(crate) fn list(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let mut lines = headers
         .get_all(name)
         .iter()

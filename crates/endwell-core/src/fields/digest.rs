@@ -164,8 +164,15 @@ impl WantDigest {
 
     /// The algorithm that is wanted most; of equals the one that stands first.
     pub fn most(&self) -> Option<DigestAlgorithm> {
-        let most = self.wanted.iter().map(|(_, preference)| *preference).max()?;
-        let first = self.wanted.iter().find(|(_, preference)| *preference == most);
+        let most = self
+            .wanted
+            .iter()
+            .map(|(_, preference)| *preference)
+            .max()?;
+        let first = self
+            .wanted
+            .iter()
+            .find(|(_, preference)| *preference == most);
         first.map(|(algorithm, _)| *algorithm)
     }
 }
@@ -227,7 +234,13 @@ mod tests {
         assert_eq!(digests[0].to_field(), field);
         let unknown = format!("md5=:AA==:, {field}");
         assert_eq!(Digest::parse(unknown.as_bytes()), Some(digests));
-        for wrong in ["sha-256=:AA==:", "sha-256=1", "sha-256", "sha-256=:?:", "md5=1"] {
+        for wrong in [
+            "sha-256=:AA==:",
+            "sha-256=1",
+            "sha-256",
+            "sha-256=:?:",
+            "md5=1",
+        ] {
             assert_eq!(Digest::parse(wrong.as_bytes()), None, "{wrong}");
         }
     }

@@ -150,7 +150,7 @@ impl Opened {
     }
 
     /// Reads a whole frame, and gives it only if nothing has changed until then.
-    fn read(&mut self, at: u64, octets: usize) -> Result<Bytes, Cause> {
+    pub(crate) fn read(&mut self, at: u64, octets: usize) -> Result<Bytes, Cause> {
         let mut frame = vec![0; octets];
         let mut filled = 0;
         while filled < octets {
@@ -169,7 +169,7 @@ impl Opened {
     }
 
     /// The last look, before the promise is fulfilled.
-    fn prove_the_end(&mut self) -> Result<(), Cause> {
+    pub(crate) fn prove_the_end(&mut self) -> Result<(), Cause> {
         let more = self.before.size == 0 && self.has_octet(0)?;
         match self.change()? {
             None if more => {
@@ -206,7 +206,8 @@ impl Opened {
         }
     }
 
-    fn status(&self) -> Result<Metadata, Cause> {
+    /// What the system tells of it now.
+    pub(crate) fn status(&self) -> Result<Metadata, Cause> {
         let status = self.file.metadata();
         status.map_err(|error| self.failed("cannot read the status of", &error))
     }

@@ -83,6 +83,24 @@ impl Place {
         })
     }
 
+    /// Finds `names` below `root`, following symbolic links wherever they lead.
+    ///
+    /// # Errors
+    /// As [`Place::find`], but nothing is outside.
+    pub fn follow(root: &Path, names: &Path) -> Result<Self, OpenError> {
+        let asked = root.join(names);
+        let failed = |error| OpenError::of(&asked, error);
+        let path = asked.canonicalize().map_err(failed)?;
+        let metadata = path.metadata().map_err(failed)?;
+        // Below the root of the file system lies everything.
+        let root = path.ancestors().last().unwrap_or(&path).to_owned();
+        Ok(Self {
+            root,
+            path,
+            metadata,
+        })
+    }
+
     /// Whether it is a folder.
     pub fn is_folder(&self) -> bool {
         self.metadata.is_dir()
@@ -149,6 +167,13 @@ mod tests {
         assert!(find("inside").is_ok_and(|place| place.is_file()));
         for name in ["out", "folder/secret", "folder", "loop", "file/x", "none"] {
             assert!(matches!(find(name), Err(OpenError::NotFound)), "{name}");
+        }
+        let follow = |name| Place::follow(root.path(), Path::new(name));
+        for name in ["file", "inside", "out", "folder/secret"] {
+            assert!(follow(name).is_ok_and(|place| place.is_file()), "{name}");
+        }
+        for name in ["loop", "file/x", "none"] {
+            assert!(matches!(follow(name), Err(OpenError::NotFound)), "{name}");
         }
         Ok(())
     }
