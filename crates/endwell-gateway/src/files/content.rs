@@ -4,7 +4,6 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 
 use endwell::{Body, Cause};
 use endwell_core::Trailers;
@@ -17,6 +16,7 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
+use super::known::Key;
 use super::parts::Multipart;
 use super::reading::Hashing;
 use super::settings::Settings;
@@ -233,8 +233,8 @@ fn partial(
 /// The digest of the whole, if it is wanted and was computed before.
 fn known(request: &Parts, settings: &Settings, found: &Found<'_>) -> Option<Digest> {
     let algorithm = wanted(&request.headers)?;
-    let key = super::known::Key::of(&found.opened, &found.version)?;
-    Arc::clone(&settings.known).get(&key, algorithm)
+    let key = Key::of(&found.opened, &found.version)?;
+    settings.known.get(&key, algorithm)
 }
 
 fn digest_field(digest: &Digest) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {

@@ -94,7 +94,15 @@ fn boundary() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::path::Path;
+    use std::time::{Duration, SystemTime};
+
+    use http_body_util::BodyExt;
+
     use super::*;
+    use crate::source::file::Growing;
+    use crate::source::place::Place;
 
     #[test]
     fn parts_are_written_as_the_rfc_shows() {
@@ -112,6 +120,36 @@ mod tests {
         );
         assert_eq!(parts.tail(), "\r\n--B--\r\n");
         assert_eq!(parts.length(), 63 + 5 + 67 + 10 + 9);
+    }
+
+    #[tokio::test]
+    async fn a_change_after_the_last_part_was_read_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        for changed in [false, true] {
+            std::fs::write(&path, [b'x'; 2000]).expect("a folder to write to");
+            let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+            let file = File::options().write(true).open(&path).expect("a file");
+            file.set_modified(then).expect("a time");
+            let place = Place::find(folder.path(), Path::new("file")).expect("a place");
+            let opened = Opened::open(&place, Growing::Fail).expect("a file");
+            let text = HeaderValue::from_static("text/plain");
+            let parts = Multipart::new(vec![0..5, 1000..1010], 2000, text);
+            let (length, tail) = (parts.length(), parts.tail());
+            let mut body = parts.body(opened);
+            let (mut octets, mut failed) = (0, false);
+            while let Some(frame) = body.frame().await {
+                match frame.map(|frame| frame.into_data().expect("no trailers")) {
+                    Ok(frame) => octets += frame.len() as u64,
+                    Err(_) => failed = true,
+                }
+                // Both parts are read, and the tail waits for room.
+                if changed && octets == length - tail.len() as u64 {
+                    std::fs::write(&path, [b'y'; 2000]).expect("a change");
+                }
+            }
+            assert_eq!((octets, failed), (length, changed));
+        }
     }
 
     #[test]

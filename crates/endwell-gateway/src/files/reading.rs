@@ -210,9 +210,15 @@ fn length(part: &Range<u64>) -> usize {
     usize::try_from(part.end - part.start).unwrap_or(usize::MAX)
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
+    use std::fs::File;
+    use std::path::Path;
+    use std::time::{Duration, SystemTime};
+
     use super::*;
+    use crate::source::file::Growing;
+    use crate::source::place::Place;
 
     #[test]
     fn digests_are_those_of_the_standard() {
@@ -226,6 +232,51 @@ mod tests {
             hasher.update(b"bc");
             let hex = hasher.finish().to_hex();
             assert!(hex.starts_with(start) && hex.ends_with(end), "{hex}");
+        }
+    }
+
+    /// A file of five octets that was last written in 2023.
+    fn hashing(folder: &Path) -> Hashing {
+        let path = folder.join("file");
+        std::fs::write(&path, "12345").expect("a folder to write to");
+        let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let file = File::options().write(true).open(path).expect("a file");
+        file.set_modified(then).expect("a time");
+        let place = Place::find(folder, Path::new("file")).expect("a place");
+        let opened = Opened::open(&place, Growing::Fail).expect("a file");
+        let version = Validators::of(5, opened.modified(), SystemTime::now());
+        Hashing::new(opened, DigestAlgorithm::Sha256, &version, &Arc::default())
+    }
+
+    #[test]
+    fn a_change_after_the_last_read_leaves_no_digest() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for changed in [false, true] {
+            let mut hashing = hashing(folder.path());
+            let (known, key) = (Arc::clone(&hashing.known), hashing.key.clone());
+            let mut hasher = Hasher::new(hashing.algorithm);
+            hasher.update(&hashing.opened.read(0, 5).expect("octets"));
+            if changed {
+                std::fs::write(folder.path().join("file"), "54321").expect("a change");
+            }
+            assert_eq!(hashing.proven(hasher).is_err(), changed);
+            let known = key.and_then(|key| known.get(&key, DigestAlgorithm::Sha256));
+            assert_eq!(known.is_none(), changed);
+        }
+    }
+
+    #[tokio::test]
+    async fn parts_are_proven_at_their_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for changed in [false, true] {
+            let reading = Reading::new(hashing(folder.path()).into_opened());
+            let (mut producer, _body) = endwell::channel();
+            let sent = reading.send(&mut producer, Bytes::new(), 1..1).await;
+            let reading = sent.expect("nothing was read");
+            if changed {
+                std::fs::write(folder.path().join("file"), "54321").expect("a change");
+            }
+            assert_eq!(reading.prove().await.is_err(), changed);
         }
     }
 
