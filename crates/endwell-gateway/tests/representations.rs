@@ -5,7 +5,6 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
 
 use common::{MODIFIED, Served, pattern, set_modified};
 use endwell_lab::observe::http1::Request;
@@ -164,7 +163,7 @@ fn routes_of_an_application_get_its_page() {
     let served = Served::with(|files| {
         files
             .spa(Some("index.html".into()))
-            .not_found_page(Some("404.html".into()))
+            .not_found_page("404.html")
     });
     served.write("index.html", "<p>app");
     served.write("404.html", "<p>nothing");
@@ -191,6 +190,7 @@ fn routes_of_an_application_get_its_page() {
         "/app.js",
         "/users/a.b",
         "/.git/config",
+        "/.well-known/change-password",
         "/../x",
         "//users",
         "/users/..",
@@ -209,7 +209,7 @@ fn routes_of_an_application_get_its_page() {
 
 #[test]
 fn a_page_for_what_is_not_found_stays_a_404() {
-    let served = Served::with(|files| files.not_found_page(Some(PathBuf::from("errors/404.html"))));
+    let served = Served::with(|files| files.not_found_page("errors/404.html"));
     let path = served.write("errors/404.html", "<p>nothing");
     for request in [
         Request::get11("/none"),
@@ -292,7 +292,7 @@ fn an_index_may_have_another_name_or_none() {
 #[test]
 fn what_is_said_of_files_for_caches_is_said_of_files_only() {
     let control = "public, max-age=60";
-    let served = Served::with(|files| files.cache_control(Some(control.parse().unwrap())));
+    let served = Served::with(|files| files.cache_control(control.parse().unwrap()));
     served.write("file.txt", "content");
     let ask = |name, value| served.ask(&Request::get11("/file.txt").with(name, value));
     for seen in [

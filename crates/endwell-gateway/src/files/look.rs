@@ -3,6 +3,7 @@
 //! Reads: the head of a GET or HEAD. Gives: its answer, or why there is nothing to send. All that
 //! waits for a disk before the head leaves is done here, in one call.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -151,7 +152,7 @@ impl Looking<'_> {
 
     /// The application's page with 200, or the page for what is not found with 404.
     fn not_found(&self, target: Option<&Target>) -> Result<Response<Body>, OpenError> {
-        let is_route = target.is_some_and(|target| target.names().extension().is_none());
+        let is_route = target.is_some_and(|target| is_route(target.names()));
         if let (Some(page), true) = (&self.settings.spa, is_route) {
             if accept::wants_page(&self.request.headers) {
                 let place = self.settings.find(page)?;
@@ -197,6 +198,12 @@ impl Looking<'_> {
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         Ok(response)
     }
+}
+
+/// Whether an application may know the way: no extension, and nothing that begins with a dot.
+fn is_route(names: &Path) -> bool {
+    let hidden = |name: &OsStr| name.as_encoded_bytes().starts_with(b".");
+    names.extension().is_none() && !names.iter().any(hidden)
 }
 
 fn vary_field(vary: Option<&'static str>) -> impl Iterator<Item = (HeaderName, HeaderValue)> {

@@ -124,14 +124,14 @@ impl Files {
 
     /// The page that is sent with 404. A path below the folder; a line of text by default.
     #[must_use]
-    pub fn not_found_page(self, page: Option<PathBuf>) -> Self {
-        self.set(|settings| settings.not_found_page = page)
+    pub fn not_found_page(self, page: impl Into<PathBuf>) -> Self {
+        self.set(|settings| settings.not_found_page = Some(page.into()))
     }
 
     /// `Cache-Control` for files. None by default: caches then ask or guess.
     #[must_use]
-    pub fn cache_control(self, value: Option<HeaderValue>) -> Self {
-        self.set(|settings| settings.cache_control = value)
+    pub fn cache_control(self, value: HeaderValue) -> Self {
+        self.set(|settings| settings.cache_control = Some(value))
     }
 
     /// Sends files with this extension, in upper or lower case and without its dot, as this type.
