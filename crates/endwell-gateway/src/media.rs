@@ -3,7 +3,7 @@
 //! Reads: a path. Gives: a `Content-Type`. Never: looks into the file.
 //!
 //! A table of our own: `nosniff` makes a wrong type worse than none, so it holds what browsers
-//! act upon and what people publish, under the names that IANA registers, and no guess. Text is
+//! act upon and what people publish, by its registered name where it has one, and no guess. Text is
 //! said to be UTF-8; JSON has no such parameter (RFC 8259 section 11), and XML says it itself.
 //! `mime_guess` knows more types but no charset, and some that nobody wants (`.ts` as an MPEG
 //! stream of a television set). What is missing or wrong here, the user of the service sets.
