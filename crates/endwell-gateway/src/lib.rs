@@ -25,7 +25,13 @@ mod validators;
 
 mod conditions;
 
+mod accept;
+
 mod range;
+
+mod query;
+
+mod disposition;
 
 mod reply;
 

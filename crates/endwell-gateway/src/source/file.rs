@@ -82,25 +82,17 @@ pub enum Growing {
 #[derive(Debug)]
 pub struct Opened {
     content: Content,
-    path: PathBuf,
-    before: Fingerprint,
-    growing: Growing,
+    /// Where the octets of a small file are kept, and which they are.
+    keep: Option<Box<(Place, Identity)>>,
     disk: Disk,
 }
 
 #[derive(Debug)]
 enum Content {
-    /// To be read, and perhaps to be kept.
-    File(File, Option<Box<Keep>>),
+    /// To be read.
+    File(Box<Open>),
     /// All of it, as it still is.
-    Kept(Bytes),
-}
-
-/// Where the octets of a small file are kept.
-#[derive(Debug)]
-struct Keep {
-    place: Place,
-    identity: Identity,
+    Kept(Bytes, Place),
 }
 
 impl Opened {
@@ -114,14 +106,11 @@ impl Opened {
         if !place.is_file() {
             return Err(OpenError::NotFound);
         }
-        let metadata = place.metadata();
-        let is_small = (1..=kept::LARGEST).contains(&metadata.len());
+        let is_small = (1..=kept::LARGEST).contains(&place.metadata().len());
         if is_small && let Some(octets) = place.kept() {
             return Ok(Self {
-                content: Content::Kept(octets),
-                path: place.path().to_owned(),
-                before: Fingerprint::of(metadata),
-                growing,
+                content: Content::Kept(octets, place.clone()),
+                keep: None,
                 disk,
             });
         }
@@ -129,33 +118,74 @@ impl Opened {
         if !metadata.is_file() {
             return Err(OpenError::NotFound);
         }
+        let mut before = Fingerprint::of(&metadata);
+        if metadata.len() > FIRST as u64 {
+            // Long enough that a change of names must be told from a change of content.
+            before.note_path(&file);
+        }
         let identity = Identity::of(&metadata).filter(|_| is_small);
-        let keep = identity.map(|identity| {
-            let place = place.clone();
-            Box::new(Keep { place, identity })
-        });
         Ok(Self {
-            content: Content::File(file, keep),
-            path: place.path().to_owned(),
-            before: Fingerprint::of(&metadata),
-            growing,
+            content: Content::File(Box::new(Open {
+                file: Arc::new(file),
+                path: place.path().to_owned(),
+                before,
+                growing,
+                at_once: Disk::Cached,
+            })),
+            keep: identity.map(|identity| Box::new((place.clone(), identity))),
             disk,
         })
     }
 
     /// Its size when it was opened, in octets.
     pub fn octets(&self) -> u64 {
-        self.before.size
+        match &self.content {
+            Content::File(open) => open.before.size,
+            Content::Kept(octets, _) => octets.len() as u64,
+        }
     }
 
     /// Its time of modification when it was opened, if the file system has one.
     pub fn modified(&self) -> Option<SystemTime> {
-        self.before.modified
+        match &self.content {
+            Content::File(open) => open.before.modified,
+            Content::Kept(_, place) => place.metadata().modified().ok(),
+        }
     }
 
     /// Its path when it was opened.
     pub fn path(&self) -> &Path {
-        &self.path
+        match &self.content {
+            Content::File(open) => &open.path,
+            Content::Kept(_, place) => place.path(),
+        }
+    }
+
+    /// What the system tells of it now, or when it was last found to be what is kept.
+    pub(crate) fn status(&self) -> Result<Metadata, Cause> {
+        match &self.content {
+            Content::File(open) => open.status(),
+            Content::Kept(_, place) => Ok(place.metadata().clone()),
+        }
+    }
+
+    /// Reads a whole frame, and gives it only if nothing has changed until then. Blocks.
+    pub(crate) fn read(&mut self, at: u64, octets: usize) -> Result<Bytes, Cause> {
+        match &mut self.content {
+            Content::File(open) => open.read(at, octets, Disk::Any)?.ok_or_else(still_waits),
+            Content::Kept(kept, _) => Ok(slice(kept, &(at..at.saturating_add(octets as u64)))),
+        }
+    }
+
+    /// The last look, before the promise is fulfilled. Blocks.
+    pub(crate) fn prove_the_end(&mut self) -> Result<(), Cause> {
+        match &mut self.content {
+            Content::File(open) => match open.prove_the_end(Disk::Any)? {
+                true => Ok(()),
+                false => Err(still_waits()),
+            },
+            Content::Kept(..) => Ok(()),
+        }
     }
 
     /// Reads the first octets and makes a body of them and of those that follow. Blocks, unless
@@ -167,31 +197,17 @@ impl Opened {
     /// # Panics
     /// Not for a range that lies within [`Opened::octets`].
     pub fn body(self, octets: Range<u64>) -> Result<Body, Cause> {
-        let Self {
-            content,
-            path,
-            before,
-            growing,
-            disk,
-        } = self;
-        let (file, keep) = match content {
-            Content::Kept(kept) => return Ok(Body::full(slice(&kept, &octets))),
-            Content::File(file, keep) => (file, keep),
-        };
-        let mut open = Open {
-            file: Arc::new(file),
-            path,
-            before,
-            growing,
-            at_once: Disk::Cached,
+        let mut open = match self.content {
+            Content::Kept(kept, _) => return Ok(Body::full(slice(&kept, &octets))),
+            Content::File(open) => open,
         };
         let length = octets.end - octets.start;
-        if length > FIRST as u64 {
-            // From here on a change of names must be told from a change of content.
-            open.before.note_path(&open.file);
-        } else if let Some(whole) = open.whole(&octets, disk)? {
-            if let Some(keep) = keep.filter(|_| length == open.before.size) {
-                keep.place.keep(keep.identity, whole.clone());
+        if length <= FIRST as u64
+            && let Some(whole) = open.whole(&octets, self.disk)?
+        {
+            if let Some(keep) = self.keep.filter(|_| length == open.before.size) {
+                let (place, identity) = *keep;
+                place.keep(identity, whole.clone());
             }
             return Ok(Body::full(whole));
         }
@@ -206,6 +222,7 @@ fn slice(kept: &Bytes, octets: &Range<u64>) -> Bytes {
 }
 
 /// A file that is being read.
+#[derive(Debug)]
 struct Open {
     file: Arc<File>,
     path: PathBuf,
@@ -349,6 +366,11 @@ impl Open {
     }
 }
 
+/// What a blocking read never answers.
+pub(crate) fn still_waits() -> Cause {
+    Cause::producer("a disk that was waited for still waits")
+}
+
 fn frame_of(largest: usize, left: u64) -> usize {
     usize::try_from(left).map_or(largest, |left| left.min(largest))
 }
@@ -359,7 +381,7 @@ fn frame_of(largest: usize, left: u64) -> usize {
 /// read it. The rest is read on the blocking pool.
 async fn send(
     mut producer: Producer,
-    mut open: Open,
+    mut open: Box<Open>,
     mut rest: Range<u64>,
 ) -> Result<Finished, Abort> {
     if os::is_in_memory(&open.file) {
@@ -385,7 +407,7 @@ async fn send(
             (open, read) = reading.await?;
         }
         let Some(frame) = read else {
-            return Err(Cause::producer("a disk that was waited for still waits").into());
+            return Err(still_waits().into());
         };
         rest.start += frame.len() as u64;
         producer.send(frame).await?;

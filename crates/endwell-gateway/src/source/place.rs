@@ -65,7 +65,6 @@ impl OpenError {
 #[derive(Debug)]
 pub struct Root {
     path: PathBuf,
-    links: Links,
     folder: Mutex<Arc<Folder>>,
     kept: Arc<Kept>,
 }
@@ -77,7 +76,6 @@ struct Folder {
     /// Without symbolic links.
     path: PathBuf,
     at: Instant,
-    links: Links,
     kept: Arc<Kept>,
 }
 
@@ -86,17 +84,16 @@ impl Root {
     ///
     /// # Errors
     /// It does not exist, is no folder, or cannot be reached.
-    pub fn open(path: impl AsRef<Path>, links: Links) -> io::Result<Self> {
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         if !path.metadata()?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         let kept = Arc::new(Kept::new());
-        let folder = Folder::open(&path, links, &kept)?;
+        let folder = Folder::open(&path, &kept)?;
         Ok(Self {
             folder: Mutex::new(Arc::new(folder)),
             path,
-            links,
             kept,
         })
     }
@@ -111,22 +108,22 @@ impl Root {
     /// # Errors
     /// [`OpenError::NotFound`] also for what lies outside: whether something is there is not told.
     /// [`OpenError::Waits`] only with [`Disk::Cached`].
-    pub fn find(&self, names: &Path, disk: Disk) -> Result<Place, OpenError> {
+    pub fn find(&self, names: &Path, links: Links, disk: Disk) -> Result<Place, OpenError> {
         let held = Arc::clone(&self.folder.lock().unwrap_or_else(PoisonError::into_inner));
         let is_fresh = held.at.elapsed() < HELD;
         match disk {
             Disk::Cached if !is_fresh => Err(OpenError::Waits),
             // Perhaps the link that was set anew is why nothing is there.
-            Disk::Cached => match Place::below(held, names, disk) {
+            Disk::Cached => match Place::below(held, names, links, disk) {
                 Err(OpenError::NotFound) => Err(OpenError::Waits),
                 found => found,
             },
-            Disk::Any => Place::below(self.open_again()?, names, disk),
+            Disk::Any => Place::below(self.open_again()?, names, links, disk),
         }
     }
 
     fn open_again(&self) -> Result<Arc<Folder>, OpenError> {
-        let folder = Folder::open(&self.path, self.links, &self.kept);
+        let folder = Folder::open(&self.path, &self.kept);
         let folder = Arc::new(folder.map_err(|error| OpenError::of(&self.path, error))?);
         *self.folder.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&folder);
         Ok(folder)
@@ -134,24 +131,23 @@ impl Root {
 }
 
 impl Folder {
-    fn open(path: &Path, links: Links, kept: &Arc<Kept>) -> io::Result<Self> {
+    fn open(path: &Path, kept: &Arc<Kept>) -> io::Result<Self> {
         let path = path.canonicalize()?;
         Ok(Self {
             handle: os::hold(&path)?,
             path,
             at: Instant::now(),
-            links,
             kept: Arc::clone(kept),
         })
     }
 
     /// Finds a name by its path alone, where the kernel cannot do it or a link makes a detour.
-    fn resolve(&self, names: &Path) -> Result<PathBuf, OpenError> {
+    fn resolve(&self, names: &Path, links: Links) -> Result<PathBuf, OpenError> {
         let asked = self.path.join(names);
         let path = asked
             .canonicalize()
             .map_err(|error| OpenError::of(&asked, error))?;
-        if self.links == Links::Below && !path.starts_with(&self.path) {
+        if links == Links::Below && !path.starts_with(&self.path) {
             return Err(OpenError::NotFound);
         }
         Ok(path)
@@ -162,6 +158,7 @@ impl Folder {
 #[derive(Debug, Clone)]
 pub struct Place {
     folder: Arc<Folder>,
+    links: Links,
     names: PathBuf,
     path: PathBuf,
     /// The kernel found it; else only its path is known.
@@ -176,20 +173,25 @@ impl Place {
     /// [`OpenError::NotFound`] also for what lies outside of the root: whether something is
     /// there is not told.
     pub fn find(root: &Path, names: &Path) -> Result<Self, OpenError> {
-        let folder = Folder::open(root, Links::Below, &Arc::new(Kept::new()));
+        let folder = Folder::open(root, &Arc::new(Kept::new()));
         let folder = folder.map_err(|error| OpenError::of(root, error))?;
-        Self::below(Arc::new(folder), names, Disk::Any)
+        Self::below(Arc::new(folder), names, Links::Below, Disk::Any)
     }
 
-    fn below(folder: Arc<Folder>, names: &Path, disk: Disk) -> Result<Self, OpenError> {
+    fn below(
+        folder: Arc<Folder>,
+        names: &Path,
+        links: Links,
+        disk: Disk,
+    ) -> Result<Self, OpenError> {
         let (path, metadata, by_kernel);
-        match os::status_below(&folder.handle, names, folder.links, disk) {
+        match os::status_below(&folder.handle, names, links, disk) {
             Ok(found) => {
                 (path, metadata, by_kernel) = (folder.path.join(names), found, true);
             }
             Err(Below::Waits) => return Err(OpenError::Waits),
             Err(Below::Unclear) => {
-                let found = folder.resolve(names)?;
+                let found = folder.resolve(names, links)?;
                 let status = found.metadata();
                 metadata = status.map_err(|error| OpenError::of(&found, error))?;
                 (path, by_kernel) = (found, false);
@@ -200,6 +202,7 @@ impl Place {
         }
         Ok(Self {
             folder,
+            links,
             names: names.to_owned(),
             path,
             by_kernel,
@@ -223,7 +226,7 @@ impl Place {
         let failed = |error| OpenError::of(&self.path, error);
         let folder = &self.folder;
         let file = if self.by_kernel {
-            match os::open_below(&folder.handle, &self.names, folder.links, disk) {
+            match os::open_below(&folder.handle, &self.names, self.links, disk) {
                 Ok(file) => file,
                 Err(Below::Waits) => return Err(OpenError::Waits),
                 Err(Below::Unclear) => return Err(OpenError::NotFound),
