@@ -28,8 +28,6 @@
 
 mod observe;
 
-mod window;
-
 mod producer;
 
 mod body;

@@ -5,18 +5,14 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::fs::File;
 use std::future::poll_fn;
-use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use endwell_core::{Cause, Ending, Kind};
 use http::HeaderMap;
-
-use crate::window::Window;
 
 /// Any error, as it comes out of other people's code.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -59,36 +55,6 @@ impl Producer {
     pub async fn send(&mut self, octets: impl Into<Bytes>) -> Result<(), ClientGone> {
         let mut octets = Some(octets.into());
         poll_fn(|cx| self.slot.poll_put(&mut octets, cx)).await
-    }
-
-    /// Hands over a part of a file for the kernel to send, without a copy through this process.
-    ///
-    /// Gives `false`, and sends nothing, where that cannot be: over TLS, HTTP/2 or without a
-    /// promised length, behind a body that changes octets, without a listener of ours, elsewhere
-    /// than on Linux. Then read the octets and [`send`](Producer::send) them.
-    ///
-    /// When the next call of this producer returns, the kernel has read the whole part. The caller
-    /// keeps at least the last octet of the body for an ordinary `send`, after a look at whether
-    /// the file is still what it was: an ending is not proven before its octets were read. The read
-    /// is made by the task of the connection: a part that is not in memory holds it up.
-    ///
-    /// # Errors
-    /// [`ClientGone`] when nobody reads the body any more.
-    ///
-    /// # On the wire
-    /// A file that has become shorter than the part ends the response as failed with
-    /// [`Kind::SourceChanged`]; one that cannot be read, with [`Kind::ProducerError`].
-    pub async fn send_file(
-        &mut self,
-        file: &Arc<File>,
-        octets: Range<u64>,
-    ) -> Result<bool, ClientGone> {
-        if octets.is_empty() || !self.slot.passes_windows() {
-            return Ok(false);
-        }
-        let mut window = Some(Window::new(Arc::clone(file), octets));
-        poll_fn(|cx| self.slot.poll_put_window(&mut window, cx)).await?;
-        Ok(true)
     }
 
     /// How many octets the next frame best has: 64 KiB, or what the connection advises, from
@@ -260,8 +226,6 @@ pub(crate) struct Slot {
     state: Mutex<State>,
     /// Octets that the next frame best has.
     advised: AtomicUsize,
-    /// The connection takes parts of files.
-    windows: AtomicBool,
 }
 
 impl Default for Slot {
@@ -269,7 +233,6 @@ impl Default for Slot {
         Self {
             state: Mutex::default(),
             advised: AtomicUsize::new(FRAME),
-            windows: AtomicBool::new(false),
         }
     }
 }
@@ -277,12 +240,6 @@ impl Default for Slot {
 #[derive(Debug, Default)]
 struct State {
     frame: Option<Bytes>,
-    /// What the frame stands for, if its octets are not in it.
-    window: Option<Window>,
-    /// That of the frame that was taken last.
-    taken: Option<Window>,
-    /// That one is on its way: the next frame waits.
-    passing: bool,
     trailers: Option<HeaderMap>,
     degraded: Option<Cause>,
     said: Option<Ending>,
@@ -301,68 +258,20 @@ impl Slot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The body is directly below the wire, and its connection can send parts of files.
-    pub(crate) fn pass_windows(&self) {
-        self.windows.store(true, Ordering::Release);
-    }
-
-    fn passes_windows(&self) -> bool {
-        self.windows.load(Ordering::Acquire)
-    }
-
-    /// What the frame that was taken last stands for.
-    pub(crate) fn take_window(&self) -> Option<Window> {
-        if !self.passes_windows() {
-            return None;
-        }
-        let mut state = self.lock();
-        let window = state.taken.take();
-        state.passing = window.is_some();
-        window
-    }
-
-    /// The kernel has read the part of a file that was taken last.
-    pub(crate) fn window_passed(&self) {
-        let mut state = self.lock();
-        state.passing = false;
-        let producer = state.producer.take();
-        drop(state);
-        wake(producer);
-    }
-
-    fn poll_put_window(
-        &self,
-        window: &mut Option<Window>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), ClientGone>> {
-        let mut hole = window.as_ref().map(Window::hole);
-        self.poll_put_with(&mut hole, window, cx)
-    }
-
     fn poll_put(
         &self,
         octets: &mut Option<Bytes>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), ClientGone>> {
-        self.poll_put_with(octets, &mut None, cx)
-    }
-
-    fn poll_put_with(
-        &self,
-        octets: &mut Option<Bytes>,
-        window: &mut Option<Window>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ClientGone>> {
         let mut state = self.lock();
         if state.abandoned {
             return Poll::Ready(Err(ClientGone));
         }
-        if state.frame.is_some() || state.passing {
+        if state.frame.is_some() {
             keep(&mut state.producer, cx);
             return Poll::Pending;
         }
         state.frame = octets.take();
-        state.window = window.take();
         let body = state.body.take();
         drop(state);
         wake(body);
@@ -385,7 +294,6 @@ impl Slot {
     pub(crate) fn poll_take(&self, work: bool, cx: &Context<'_>) -> Poll<Option<Bytes>> {
         let mut state = self.lock();
         if let Some(frame) = state.frame.take() {
-            state.taken = state.window.take();
             let producer = state.producer.take();
             drop(state);
             wake(producer);

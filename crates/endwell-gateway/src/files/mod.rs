@@ -209,6 +209,10 @@ impl<B> Service<Request<B>> for Files {
 }
 
 /// The future of [`Files`].
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the one that must be quick"
+)]
 pub enum Responding {
     #[doc(hidden)]
     Ready(Option<Response<Body>>),

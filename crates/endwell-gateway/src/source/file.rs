@@ -46,7 +46,6 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -60,9 +59,6 @@ use super::place::{OpenError, Place};
 
 /// The first frame: small, so that the first octet leaves early. A file up to this is read at once.
 const FIRST: usize = 32 * 1024;
-
-/// The kernel sends at most so many octets between two looks at the file.
-const PART: u64 = 1024 * 1024;
 
 /// How long the size of an appended file may lag behind its time: a write is over in microseconds,
 /// unless its process loses the CPU in the middle of it.
@@ -88,6 +84,10 @@ pub struct Opened {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the one that must be quick"
+)]
 enum Content {
     /// To be read.
     File(Box<Open>),
@@ -126,7 +126,7 @@ impl Opened {
         let identity = Identity::of(&metadata).filter(|_| is_small);
         Ok(Self {
             content: Content::File(Box::new(Open {
-                file: Arc::new(file),
+                file,
                 path: place.path().to_owned(),
                 before,
                 growing,
@@ -224,7 +224,7 @@ fn slice(kept: &Bytes, octets: &Range<u64>) -> Bytes {
 /// A file that is being read.
 #[derive(Debug)]
 struct Open {
-    file: Arc<File>,
+    file: File,
     path: PathBuf,
     before: Fingerprint,
     growing: Growing,
@@ -264,37 +264,6 @@ impl Open {
             None | Some(Change::Grew { .. }) => Ok(Some(frame.into_bytes())),
             Some(change) => Err(self.changed(change)),
         }
-    }
-
-    /// Lets the kernel send a part that is in memory, where it can; gives how many octets.
-    async fn pass(
-        &mut self,
-        producer: &mut Producer,
-        rest: &Range<u64>,
-    ) -> Result<Option<u64>, Abort> {
-        let end = rest.end.saturating_sub(FIRST as u64);
-        let part = rest.start..end.min(rest.start + PART);
-        if part.end < part.start + FIRST as u64 || !self.is_resident(&part) {
-            return Ok(None);
-        }
-        match self.change()? {
-            None | Some(Change::Grew { .. }) => {}
-            Some(change) => return Err(self.changed(change).into()),
-        }
-        let length = part.end - part.start;
-        let sent = producer.send_file(&self.file, part).await?;
-        Ok(sent.then_some(length))
-    }
-
-    /// Whether a part is most likely in memory: its first, middle and last octet are.
-    fn is_resident(&self, part: &Range<u64>) -> bool {
-        if self.at_once == Disk::Any {
-            return true;
-        }
-        let middle = part.start.midpoint(part.end);
-        [part.start, middle, part.end - 1]
-            .iter()
-            .all(|at| matches!(os::read_at(&self.file, &mut [0], *at, Disk::Cached), Ok(1)))
     }
 
     /// The last look, before the promise is fulfilled; `false` when a disk had to be waited for.
@@ -391,11 +360,6 @@ async fn send(
     let mut waited = true;
     while !rest.is_empty() {
         let octets = frame_of(largest, rest.end - rest.start);
-        if let Some(sent) = open.pass(&mut producer, &rest).await? {
-            rest.start += sent;
-            largest = FIRST;
-            continue;
-        }
         let at = rest.start;
         let mut read = open.read(at, octets, open.at_once)?;
         waited = read.is_none();

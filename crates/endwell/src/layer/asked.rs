@@ -66,7 +66,7 @@ impl Asked {
         exchange: Arc<Exchange>,
     ) -> Response<WireBody<B>>
     where
-        B: HttpBody<Data = Bytes> + 'static,
+        B: HttpBody<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
         let (mut head, body) = response.into_parts();
@@ -175,7 +175,7 @@ impl Asked {
         said_by: SaidBy,
     ) -> Response<WireBody<B>>
     where
-        B: HttpBody<Data = Bytes> + 'static,
+        B: HttpBody<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
         body.intake().close();
@@ -192,7 +192,7 @@ impl Asked {
         exchange: Arc<Exchange>,
     ) -> Response<WireBody<B>>
     where
-        B: HttpBody<Data = Bytes> + 'static,
+        B: HttpBody<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
         let cause = ending.cause();

@@ -4,7 +4,6 @@
 //! octet that would fulfil a promise before its end is proven; and an error only when
 //! everything before it has reached the peer. What the end must look like, [`plan`] decides.
 
-use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
@@ -27,8 +26,7 @@ use super::http1::{self, Flushed};
 use super::http2::{Delivery, LARGEST_CHUNK};
 use super::intake::{Intake, Next};
 use super::room;
-use super::socket::{Departure, SENDS_FILES};
-use crate::body::Body;
+use super::socket::Departure;
 use crate::producer::{BoxError, Slot};
 
 /// The body of a response on its way to the wire. Made by [`serve`](crate::serve),
@@ -49,10 +47,6 @@ pub struct WireBody<B> {
     flushed: Option<Flushed>,
     /// Octets sent when the connection was last asked for room.
     asked_room: u64,
-    /// Where the parts of files come from that frames stand for.
-    windows: Option<Arc<Slot>>,
-    /// The last frame was one.
-    window_out: bool,
     producer: Option<Arc<Slot>>,
     idle: Option<Pin<Box<Sleep>>>,
     step: Step,
@@ -142,8 +136,6 @@ where
             },
             flushed: None,
             asked_room: 0,
-            windows: None,
-            window_out: false,
             producer: parts.producer,
             idle: None,
             step: Step::Streaming,
@@ -175,12 +167,8 @@ where
     }
 
     /// The head is about to go: from here on the body is what hyper polls.
-    pub(crate) fn begin(&mut self, framing: Framing)
-    where
-        B: 'static,
-    {
+    pub(crate) fn begin(&mut self, framing: Framing) {
         self.situation.framing = framing;
-        self.pass_windows();
         self.flushed = self.conn().map(|conn| Flushed::now(conn));
         if self.situation.framing == Framing::CloseDelimited
             && let Some(conn) = self.conn()
@@ -191,29 +179,6 @@ where
         if self.is_end_stream() || fulfilled {
             // hyper never polls the body of a HEAD, 204 or 304, nor one that is empty.
             self.complete(self.intake.said_by());
-        }
-    }
-
-    /// Lets the producer hand over parts of files where the transport can send them.
-    ///
-    /// Only to a body of ours that is directly below: another one may look at octets, which a hole
-    /// does not have.
-    fn pass_windows(&mut self)
-    where
-        B: 'static,
-    {
-        let here = SENDS_FILES
-            && self.situation.framing == Framing::ContentLength
-            && !self.situation.protocol.is_multiplexed()
-            && self.conn().is_some_and(|conn| !conn.tls);
-        if !here {
-            return;
-        }
-        let inner = self.intake.inner();
-        let ours = inner.and_then(|inner| (inner as &dyn Any).downcast_ref::<Body>());
-        if let Some(slot) = ours.and_then(Body::slot) {
-            slot.pass_windows();
-            self.windows = Some(Arc::clone(slot));
         }
     }
 
@@ -313,26 +278,6 @@ where
         self.step = Step::Breaking(wire, None);
     }
 
-    /// If the octets just taken are a hole, tells the transport what for.
-    ///
-    /// A hole that would fulfil the promise is refused: nobody has looked at what it stands for.
-    fn pass_window(&mut self, octets: &Bytes) -> Result<(), ()> {
-        let window = self.windows.as_ref().and_then(|slot| slot.take_window());
-        let (Some(window), Some(conn)) = (window, self.conn()) else {
-            return Ok(());
-        };
-        let after = self.tally.produced + octets.len() as u64;
-        if self.tally.promised.is_some_and(|promised| after < promised) {
-            conn.pass(window, Arc::clone(&self.exchange) as Arc<dyn Message>);
-            self.window_out = true;
-            return Ok(());
-        }
-        let message = "the last octet of a body was handed over as a part of a file";
-        let cause = Cause::new(Kind::LengthExceeded, message);
-        self.end(Ending::Failed(cause), SaidBy::Server);
-        Err(())
-    }
-
     /// Hands octets to the HTTP implementation.
     fn hand_over(&mut self, mut octets: Bytes) -> Frame<Bytes> {
         if self.is_http2() {
@@ -356,17 +301,6 @@ where
         let Some(conn) = &self.exchange.conn else {
             return Poll::Ready(());
         };
-        if self.window_out {
-            // What follows must not be proven before the part has been read.
-            conn.await_flush(cx);
-            if conn.has_windows() {
-                return Poll::Pending;
-            }
-            self.window_out = false;
-            if let Some(slot) = &self.windows {
-                slot.window_passed();
-            }
-        }
         if self.tally.sent - self.asked_room < room::LEAST as u64 {
             return Poll::Ready(());
         }
@@ -509,9 +443,6 @@ where
             match this.intake.poll_next(cx) {
                 Poll::Ready(Next::Octets(octets)) => {
                     this.idle = None;
-                    if this.pass_window(&octets).is_err() {
-                        continue;
-                    }
                     if let Some(octets) = this.take(octets) {
                         return Poll::Ready(Some(Ok(this.hand_over(octets))));
                     }

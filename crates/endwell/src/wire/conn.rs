@@ -3,9 +3,7 @@
 //! Reads: flushes, writes, reads and failures from the transport ([`super::io`]), orders from the
 //! server. Gives: ticks and facts to the bodies ([`super::body`]), which way to close to the transport.
 
-use std::collections::VecDeque;
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -19,8 +17,7 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use super::room::{self, Room};
-use super::socket::{Departure, SendFile, SharedTcp, TaskId, current_task};
-use crate::window::Window;
+use super::socket::{Departure, SharedTcp, TaskId, current_task};
 
 /// The state of one connection.
 pub(crate) struct Conn {
@@ -57,9 +54,6 @@ pub(crate) struct Conn {
     live: Mutex<Slab<Weak<dyn Message>>>,
     /// Told when the last response under way has ended.
     pub(crate) idle: Notify,
-    /// Parts of files that were handed over as holes, in their order.
-    windows: Mutex<VecDeque<(Window, Arc<dyn Message>)>>,
-    windows_any: AtomicBool,
     unflushed_any: AtomicBool,
     unflushed: Mutex<Vec<Arc<dyn Message>>>,
     close: Mutex<Close>,
@@ -86,8 +80,6 @@ pub(crate) trait Message: Send + Sync {
     fn signalled(&self);
     /// Its octets on their way through HTTP/2.
     fn progress(&self) -> Progress;
-    /// So many octets that were handed over could not be read from their file.
-    fn unreadable(&self, cause: Cause, missing: u64);
 }
 
 /// How far a message's octets have come through HTTP/2.
@@ -150,8 +142,6 @@ impl Conn {
             multiplexed: AtomicBool::new(false),
             live: Mutex::default(),
             idle: Notify::new(),
-            windows: Mutex::default(),
-            windows_any: AtomicBool::new(false),
             unflushed_any: AtomicBool::new(false),
             unflushed: Mutex::default(),
             close: Mutex::default(),
@@ -172,7 +162,6 @@ impl Conn {
     pub(crate) fn release(&self) {
         *lock(&self.tcp) = None;
         *lock(&self.watch) = None;
-        lock(&self.windows).clear();
     }
 
     pub(crate) fn set_policy(&self, policy: Arc<Policy>) {
@@ -248,9 +237,6 @@ impl Conn {
     pub(crate) fn note_flushed(&self) {
         self.receiving.store(false, Ordering::Relaxed);
         self.blocked.store(false, Ordering::Relaxed);
-        if self.has_windows() {
-            self.lost_window();
-        }
         let flushes = self.flushes.load(Ordering::Relaxed) + 1;
         self.flushes.store(flushes, Ordering::SeqCst);
         if self.unflushed_any.load(Ordering::Acquire) {
@@ -338,63 +324,6 @@ impl Conn {
             self.set_room(size);
         }
         Poll::Ready(())
-    }
-
-    // ---- parts of files ----
-
-    /// A part of a file follows what was handed over so far.
-    pub(crate) fn pass(&self, window: Window, message: Arc<dyn Message>) {
-        lock(&self.windows).push_back((window, message));
-        self.windows_any.store(true, Ordering::Release);
-    }
-
-    /// Whether a part of a file is still on its way.
-    pub(crate) fn has_windows(&self) -> bool {
-        self.windows_any.load(Ordering::Acquire)
-    }
-
-    /// Sends as much of the next part as the kernel takes, at most so many octets.
-    ///
-    /// A part that its file no longer has ends its message as failed, and the connection with it.
-    pub(crate) fn poll_window(&self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
-        let mut windows = lock(&self.windows);
-        let (Some((window, message)), Some(tcp)) = (windows.front_mut(), self.tcp()) else {
-            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
-        };
-        let left = window.octets.end - window.octets.start;
-        let most = usize::try_from(left).map_or(most, |left| left.min(most));
-        let cause = match std::task::ready!(tcp.poll_send_file(cx, window, most)) {
-            Ok(0) => {
-                let at = window.octets.start;
-                let message = format!("the file ended at octet {at} while it was sent");
-                Cause::new(Kind::SourceChanged, message)
-            }
-            Ok(sent) => {
-                window.octets.start += sent as u64;
-                if window.octets.is_empty() {
-                    windows.pop_front();
-                    self.windows_any
-                        .store(!windows.is_empty(), Ordering::Release);
-                }
-                return Poll::Ready(Ok(sent));
-            }
-            Err(SendFile::Peer(error)) => return Poll::Ready(Err(error)),
-            Err(SendFile::File(error)) => {
-                let at = window.octets.start;
-                Cause::producer(format!("cannot read the file at octet {at}: {error}"))
-            }
-        };
-        message.unreadable(cause.clone(), left);
-        self.close_by(Close::Cut(Arc::clone(message)));
-        Poll::Ready(Err(io::Error::other(cause)))
-    }
-
-    /// Everything was written, and yet a part of a file was not sent: its hole was copied.
-    fn lost_window(&self) {
-        self.kill(Cause::new(
-            Kind::InternalError,
-            "a part of a file was overlooked on its way to the socket",
-        ));
     }
 
     /// Octets that a frame best has.

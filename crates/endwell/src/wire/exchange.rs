@@ -76,8 +76,6 @@ struct State {
     head_after: Option<Duration>,
     written_at_head: u64,
     written_at_end: u64,
-    /// Octets of a file that were handed over and then could not be read.
-    missing: u64,
     trailers: Vec<String>,
 }
 
@@ -117,7 +115,6 @@ impl Exchange {
                 head_after: None,
                 written_at_head: 0,
                 written_at_end: 0,
-                missing: 0,
                 trailers: Vec::new(),
             }),
             waker: AtomicWaker::new(),
@@ -188,8 +185,8 @@ impl Exchange {
     /// Counts what was produced, and what was given to the transport.
     pub(crate) fn count(&self, produced: u64, sent: u64) {
         let mut state = self.state();
-        state.tally.produced = produced.saturating_sub(state.missing);
-        state.tally.sent = sent.min(state.tally.produced);
+        state.tally.produced = produced;
+        state.tally.sent = sent;
         state.written_at_end = self.conn.as_ref().map_or(0, |conn| conn.written());
     }
 
@@ -308,13 +305,6 @@ impl Message for Exchange {
 
     fn signalled(&self) {
         self.state().signalled = true;
-    }
-
-    fn unreadable(&self, cause: Cause, missing: u64) {
-        self.say_and_plan(Ending::Failed(cause), SaidBy::Server, WireEnding::ShortBody);
-        let mut state = self.state();
-        state.missing = missing;
-        state.tally.produced = state.tally.produced.saturating_sub(missing);
     }
 
     fn progress(&self) -> Progress {

@@ -57,11 +57,6 @@ impl<B> Intake<B> {
         }
     }
 
-    /// The application's body, until it is given up.
-    pub(crate) fn inner(&self) -> Option<&B> {
-        self.inner.as_deref()
-    }
-
     /// Who says the ending of this body.
     pub(crate) fn said_by(&self) -> SaidBy {
         self.said_by

@@ -18,7 +18,6 @@ use tokio::time::{Instant, Sleep};
 use super::close;
 use super::conn::{Conn, Departed, Message};
 use super::transport::Transport;
-use crate::window::is_hole;
 
 /// A connection of our listener, as stream for the HTTP implementation.
 pub struct WireIo {
@@ -67,19 +66,6 @@ impl WireIo {
         transport
             .map(Pin::new)
             .ok_or_else(|| io::ErrorKind::NotConnected.into())
-    }
-
-    /// Writes octets up to the first hole, or what the first hole stands for.
-    fn poll_write_around(
-        &mut self,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match bufs.iter().position(|buf| is_hole(buf)) {
-            Some(0) => self.conn.poll_window(cx, bufs[0].len()),
-            Some(hole) => self.transport()?.poll_write_vectored(cx, &bufs[..hole]),
-            None => self.transport()?.poll_write_vectored(cx, bufs),
-        }
     }
 
     fn note<T>(&mut self, result: &Poll<io::Result<T>>, cx: &mut Context<'_>) -> io::Result<()> {
@@ -217,10 +203,7 @@ impl AsyncWrite for WireIo {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let result = match is_hole(buf) {
-            true => self.conn.poll_window(cx, buf.len()),
-            false => self.transport()?.poll_write(cx, buf),
-        };
+        let result = self.transport()?.poll_write(cx, buf);
         match &result {
             Poll::Ready(Ok(octets)) => self.conn.note_written(*octets),
             Poll::Pending => self.conn.note_blocked(),
@@ -235,11 +218,7 @@ impl AsyncWrite for WireIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = if self.conn.has_windows() {
-            self.poll_write_around(cx, bufs)
-        } else {
-            self.transport()?.poll_write_vectored(cx, bufs)
-        };
+        let result = self.transport()?.poll_write_vectored(cx, bufs);
         match &result {
             Poll::Ready(Ok(octets)) => self.conn.note_written(*octets),
             Poll::Pending => self.conn.note_blocked(),

@@ -30,28 +30,7 @@ pub(crate) struct TcpFacts {
     pub(crate) round_trip: Duration,
 }
 
-/// Why a part of a file was not sent.
-#[derive(Debug)]
-pub(crate) enum SendFile {
-    /// The file cannot be read.
-    File(std::io::Error),
-    /// The peer cannot be written to, now or ever.
-    Peer(std::io::Error),
-}
-
-/// There is nothing to send to.
-pub(crate) const SENDS_FILES: bool = false;
-
 impl SharedTcp {
-    pub(crate) fn poll_send_file(
-        &self,
-        _: &mut std::task::Context<'_>,
-        _: &crate::window::Window,
-        _: usize,
-    ) -> std::task::Poll<Result<usize, SendFile>> {
-        match *self {}
-    }
-
     pub(crate) async fn departure(self, _: bool) -> Departure {
         match self {}
     }

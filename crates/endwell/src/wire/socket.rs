@@ -14,8 +14,6 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::window::Window;
-
 /// A TCP stream that the connection drives while bodies of it watch for the peer's leaving.
 ///
 /// It reads and writes like tokio's own stream, with the same saving: a read or write that
@@ -23,15 +21,6 @@ use crate::window::Window;
 /// `EWOULDBLOCK`.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedTcp(Arc<TcpStream>);
-
-/// Why a part of a file was not sent.
-#[derive(Debug)]
-pub(crate) enum SendFile {
-    /// The file cannot be read.
-    File(io::Error),
-    /// The peer cannot be written to, now or ever.
-    Peer(io::Error),
-}
 
 /// Names a task.
 pub(crate) type TaskId = tokio::task::Id;
@@ -110,30 +99,6 @@ impl SharedTcp {
     /// Limits what the kernel holds and has not sent yet; what is in flight does not count.
     pub(crate) fn limit_unsent(&self, octets: usize) {
         os::limit_unsent(&self.0, octets);
-    }
-
-    /// Sends octets of a file from where its window begins, without a copy; `0` at the file's end.
-    pub(crate) fn poll_send_file(
-        &self,
-        cx: &mut Context<'_>,
-        window: &Window,
-        most: usize,
-    ) -> Poll<Result<usize, SendFile>> {
-        let mut file_error = None;
-        let sent = ready!(self.poll_write_with(cx, most, |_| {
-            match os::send_file(&self.0, &window.file, window.octets.start, most) {
-                Err(SendFile::File(error)) => {
-                    file_error = Some(error);
-                    Ok(0)
-                }
-                Err(SendFile::Peer(error)) => Err(error),
-                Ok(sent) => Ok(sent),
-            }
-        }));
-        Poll::Ready(match file_error {
-            Some(error) => Err(SendFile::File(error)),
-            None => sent.map_err(SendFile::Peer),
-        })
     }
 
     /// From now on a close resets the connection instead of ending it in order.
@@ -284,19 +249,14 @@ pub(crate) struct TcpFacts {
     pub(crate) round_trip: Duration,
 }
 
-/// Whether [`SharedTcp::poll_send_file`] can be used here.
-pub(crate) const SENDS_FILES: bool = cfg!(target_os = "linux");
-
 #[cfg(target_os = "linux")]
 mod os {
-    use std::fs::File;
-    use std::io;
     use std::os::fd::AsRawFd;
     use std::time::Duration;
 
     use tokio::net::TcpStream;
 
-    use super::{SendFile, TcpFacts};
+    use super::TcpFacts;
 
     /// Where `tcp_info` holds `tcpi_rtt` (u32, microseconds) and `tcpi_bytes_acked` (u64):
     /// the layout is part of the kernel's ABI (include/uapi/linux/tcp.h).
@@ -311,34 +271,6 @@ mod os {
             return None;
         }
         u64::try_from(octets).ok()
-    }
-
-    /// `sendfile`: gives 0 at the end of the file.
-    pub(super) fn send_file(
-        tcp: &TcpStream,
-        file: &File,
-        at: u64,
-        most: usize,
-    ) -> Result<usize, SendFile> {
-        let invalid = |_| SendFile::File(io::ErrorKind::InvalidInput.into());
-        let mut at = libc::off_t::try_from(at).map_err(invalid)?;
-        // SAFETY: both descriptors are open while `tcp` and `file` live; the kernel reads and
-        // writes `at`, and no other memory of ours.
-        let sent = unsafe { libc::sendfile(tcp.as_raw_fd(), file.as_raw_fd(), &raw mut at, most) };
-        usize::try_from(sent).map_err(|_| {
-            let error = io::Error::last_os_error();
-            match error.kind() {
-                io::ErrorKind::WouldBlock
-                | io::ErrorKind::Interrupted
-                | io::ErrorKind::BrokenPipe
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::NotConnected
-                | io::ErrorKind::TimedOut
-                | io::ErrorKind::HostUnreachable
-                | io::ErrorKind::NetworkUnreachable => SendFile::Peer(error),
-                _ => SendFile::File(error),
-            }
-        })
     }
 
     /// Whether the kernel would take more now.
@@ -397,16 +329,9 @@ mod os {
 
 #[cfg(not(target_os = "linux"))]
 mod os {
-    use std::fs::File;
-    use std::io;
-
     use tokio::net::TcpStream;
 
-    use super::{SendFile, TcpFacts};
-
-    pub(super) fn send_file(_: &TcpStream, _: &File, _: u64, _: usize) -> Result<usize, SendFile> {
-        Err(SendFile::File(io::ErrorKind::Unsupported.into()))
-    }
+    use super::TcpFacts;
 
     pub(super) fn unacknowledged(_: &TcpStream) -> Option<u64> {
         None
