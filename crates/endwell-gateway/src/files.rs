@@ -14,8 +14,8 @@ use std::time::SystemTime;
 
 use endwell::{Body, Cause};
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, LAST_MODIFIED, RANGE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, RANGE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -31,8 +31,6 @@ use crate::{listing, media, reply};
 
 /// The page that is sent for its folder.
 const INDEX: &str = "index.html";
-/// The page of a folder needs its style and nothing else.
-const LISTING_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// Serves the files of a folder.
 ///
@@ -59,6 +57,7 @@ const LISTING_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 pub struct Files {
     root: Arc<PathBuf>,
     growing: Growing,
+    listing: bool,
 }
 
 impl Files {
@@ -74,6 +73,7 @@ impl Files {
         Ok(Self {
             root: Arc::new(root),
             growing: Growing::default(),
+            listing: true,
         })
     }
 
@@ -81,6 +81,14 @@ impl Files {
     #[must_use]
     pub fn growing(mut self, growing: Growing) -> Self {
         self.growing = growing;
+        self
+    }
+
+    /// Whether a folder without an `index.html` is answered with a listing; it is unless this is
+    /// switched off. Then such a folder is not found (404).
+    #[must_use]
+    pub fn listing(mut self, listing: bool) -> Self {
+        self.listing = listing;
         self
     }
 
@@ -126,17 +134,10 @@ impl Files {
             Ok(_) | Err(OpenError::NotFound) => {}
             Err(error) => return Err(error),
         }
-        let mut response = listing::page(place, request.uri.path())?.into_http();
-        let headers = response.headers_mut();
-        for (name, value) in [
-            (CONTENT_TYPE, "text/html; charset=utf-8"),
-            (CACHE_CONTROL, "no-cache"),
-            (CONTENT_SECURITY_POLICY, LISTING_POLICY),
-            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        ] {
-            headers.insert(name, HeaderValue::from_static(value));
+        if !self.listing {
+            return Err(OpenError::NotFound);
         }
-        Ok(response)
+        listing::respond(request, place, false)
     }
 
     /// `names` is the file as it was asked for: a link's own name says what it holds.

@@ -38,6 +38,11 @@ impl Served {
 
     /// As [`Served::new`], over TLS if asked for.
     pub fn over(growing: Growing, tls: bool) -> Self {
+        Self::with(tls, |files| files.growing(growing))
+    }
+
+    /// As [`Served::over`], with any settings.
+    pub fn with(tls: bool, settings: impl FnOnce(Files) -> Files) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("public")).unwrap();
         let files = Files::new(folder.path().join("public")).unwrap();
@@ -48,7 +53,7 @@ impl Served {
             .enable_all()
             .build()
             .unwrap();
-        let files = files.growing(growing);
+        let files = settings(files);
         let addr = runtime.block_on(serve(files, tls, sender, shutdown.clone()));
         Self {
             addr,
