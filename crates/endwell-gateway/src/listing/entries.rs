@@ -2,8 +2,11 @@
 //!
 //! Reads: a folder's names, then the status of each, by calls that block. Gives: [`Row`]s.
 //! Never: follows a link out of the folder that is served.
+//!
+//! An entry costs its name, 24 octets, and 40 more once its status is kept: a folder of many
+//! entries may be asked for by many clients.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs::{self, DirEntry, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,12 +20,38 @@ use crate::source::place::{OpenError, Place};
 /// The names of a folder, as the system gives them.
 pub(super) type Names = Box<dyn Iterator<Item = io::Result<DirEntry>> + Send>;
 
-/// A folder whose names are being read.
+/// A folder, and what is known of it so far.
 pub(super) struct Folder {
     root: PathBuf,
     path: PathBuf,
-    names: Names,
     hidden: bool,
+    /// Those that have not been read.
+    unread: Names,
+    /// The names of all entries, one after another.
+    names: Vec<u8>,
+    entries: Vec<Entry>,
+    statuses: Vec<Status>,
+}
+
+/// A name, and where what is known of it stands.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    start: usize,
+    length: u16,
+    among: Among,
+    /// In [`Folder::statuses`]; there is none beyond its end.
+    status: u32,
+}
+
+/// No status is known.
+const UNKNOWN: u32 = u32::MAX;
+
+/// Where an entry is counted and stands, whether it can be read or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Among {
+    Folders,
+    Files,
+    Others,
 }
 
 impl Folder {
@@ -40,45 +69,63 @@ impl Folder {
         Self {
             root: place.root().to_owned(),
             path: place.path().to_owned(),
-            names,
             hidden,
+            unread: names,
+            names: Vec::new(),
+            entries: Vec::new(),
+            statuses: Vec::new(),
         }
     }
 
-    /// Reads one name: an entry, nothing to be seen, or the end (`None`). Blocks.
+    /// Reads one name; false after the last one. Blocks.
     ///
     /// The names of a folder come without their status, which is read here only of links: they
     /// alone do not tell by themselves whether they stand among the folders.
     ///
     /// # Errors
     /// The folder cannot be read to its end: what was read so far is no listing.
-    pub(super) fn next(&mut self) -> Result<Option<Option<Entry>>, Cause> {
-        self.names.next().map(|name| self.take(name)).transpose()
+    pub(super) fn read(&mut self) -> Result<bool, Cause> {
+        match self.unread.next() {
+            Some(Ok(found)) => self.add(&found).map(|()| true),
+            Some(Err(error)) => Err(self.failed(&error)),
+            None => {
+                self.unread = Box::new(std::iter::empty());
+                Ok(false)
+            }
+        }
     }
 
-    fn take(&self, name: io::Result<DirEntry>) -> Result<Option<Entry>, Cause> {
-        let found = name.map_err(|error| {
-            let path = self.path.display();
-            Cause::producer(format!("cannot read folder {path}: {error}"))
-        })?;
+    fn add(&mut self, found: &DirEntry) -> Result<(), Cause> {
         let name = found.file_name();
-        if !self.hidden && name.as_encoded_bytes().starts_with(b".") {
-            return Ok(None);
+        let name = name.as_encoded_bytes();
+        if !self.hidden && name.starts_with(b".") {
+            return Ok(());
         }
+        let Ok(length) = u16::try_from(name.len()) else {
+            return Err(self.failed("it holds a name of more than 65535 octets"));
+        };
         let (among, status) = match found.file_type() {
-            Ok(kind) if kind.is_dir() => (Among::Folders, None),
-            Ok(kind) if kind.is_file() => (Among::Files, None),
+            Ok(kind) if kind.is_dir() => (Among::Folders, UNKNOWN),
+            Ok(kind) if kind.is_file() => (Among::Files, UNKNOWN),
             Ok(kind) if kind.is_symlink() => {
                 let status = self.follow(&found.path());
-                (status.is.among(), Some(Box::new(status)))
+                (status.is.among(), self.keep(status))
             }
-            Ok(_) | Err(_) => (Among::Others, None),
+            Ok(_) | Err(_) => (Among::Others, UNKNOWN),
         };
-        Ok(Some(Entry {
-            found,
+        self.entries.push(Entry {
+            start: self.names.len(),
+            length,
             among,
             status,
-        }))
+        });
+        self.names.extend(name);
+        Ok(())
+    }
+
+    fn failed(&self, why: impl std::fmt::Display) -> Cause {
+        let path = self.path.display();
+        Cause::producer(format!("cannot read folder {path}: {why}"))
     }
 
     fn follow(&self, path: &Path) -> Status {
@@ -89,59 +136,122 @@ impl Folder {
             Err(OpenError::Forbidden | OpenError::Failed { .. }) => Status::only(Is::Unreadable),
         }
     }
-}
 
-/// A name in a folder, and what is known of it so far.
-#[derive(Debug)]
-pub(super) struct Entry {
-    found: DirEntry,
-    among: Among,
-    status: Option<Box<Status>>,
-}
+    /// Where the status stands from now on. One that finds no room is read again.
+    fn keep(&mut self, status: Status) -> u32 {
+        let at = u32::try_from(self.statuses.len()).unwrap_or(UNKNOWN);
+        if at != UNKNOWN {
+            self.statuses.push(status);
+        }
+        at
+    }
 
-impl Entry {
-    /// Reads its status, unless that is known. False if it is gone. Blocks.
-    pub(super) fn look(&mut self) -> bool {
-        if self.status.is_none() {
-            self.status = match self.found.metadata() {
-                Ok(metadata) => Some(Box::new(Status::of(&self.found.path(), &metadata))),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
-                Err(_) => Some(Box::new(Status::only(Is::Unreadable))),
-            };
+    /// How many entries there are.
+    pub(super) fn count(&self) -> Count {
+        let mut count = Count::default();
+        for entry in &self.entries {
+            match entry.among {
+                Among::Folders => count.folders += 1,
+                Among::Files => count.files += 1,
+                Among::Others => count.others += 1,
+            }
+        }
+        count
+    }
+
+    /// Reads the status of one entry, and keeps it; false if there is no such entry. Blocks.
+    pub(super) fn look(&mut self, at: usize) -> bool {
+        let Some(entry) = self.entries.get(at).copied() else {
+            return false;
+        };
+        if entry.status == UNKNOWN
+            && let Some(status) = self.status(entry)
+        {
+            self.entries[at].status = self.keep(status);
         }
         true
     }
 
-    /// Where it stands, by what is known of it.
-    pub(super) fn rank(&self, order: Order) -> Rank {
-        let status = self.status.as_deref();
+    /// What is known of an entry, or can be known now; `None` if it is gone. Blocks.
+    fn status(&self, entry: Entry) -> Option<Status> {
+        if let Some(known) = self.known(entry) {
+            return Some(known);
+        }
+        let name = self.name(entry);
+        // No address leads to a name with a backslash: see `Target`.
+        let Some(name) = os_name(name).filter(|_| !name.contains(&b'\\')) else {
+            return Some(Status::only(Is::Unreadable));
+        };
+        let path = self.path.join(name);
+        match path.symlink_metadata() {
+            Ok(metadata) => Some(Status::of(&path, &metadata)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(_) => Some(Status::only(Is::Unreadable)),
+        }
+    }
+
+    fn known(&self, entry: Entry) -> Option<Status> {
+        let at = usize::try_from(entry.status).ok()?;
+        self.statuses.get(at).copied()
+    }
+
+    fn name(&self, entry: Entry) -> &[u8] {
+        &self.names[entry.start..entry.start + usize::from(entry.length)]
+    }
+
+    /// Sorts by what is known.
+    pub(super) fn sort(&mut self, order: Order) {
+        let mut entries = std::mem::take(&mut self.entries);
+        // The first one stands last: rows are taken from the end.
+        entries.sort_unstable_by(|one, other| order.compare(&self.rank(*other), &self.rank(*one)));
+        self.entries = entries;
+    }
+
+    fn rank(&self, entry: Entry) -> Rank<'_> {
+        let status = self.known(entry);
         let octets = status.and_then(|status| match status.is {
             Is::File { octets } => Some(octets),
             Is::Folder | Is::Special | Is::Elsewhere | Is::Unreadable => None,
         });
-        let modified = status.and_then(|status| status.modified);
-        let folder = self.among == Among::Folders;
-        order.rank(folder, octets, modified, &self.found.file_name())
+        Rank {
+            folder: entry.among == Among::Folders,
+            octets,
+            modified: status.and_then(|status| status.modified),
+            name: self.name(entry),
+        }
     }
 
-    /// The row it becomes; `None` if it was removed since its name was read. Blocks.
-    pub(super) fn into_row(mut self) -> Option<Row> {
-        self.look();
-        let known = *self.status?;
-        let name = self.found.file_name();
-        // No address leads to a name with a backslash: see `Target`.
-        let Status { is, modified } = match name.as_encoded_bytes().contains(&b'\\') {
-            true => Status::only(Is::Unreadable),
-            false => known,
+    /// Takes the next entry, after [`Folder::sort`]. Blocks.
+    pub(super) fn take(&mut self) -> Taken<'_> {
+        let Some(entry) = self.entries.pop() else {
+            return Taken::End;
         };
-        Some(Row { name, is, modified })
+        match self.status(entry) {
+            Some(Status { is, modified }) => Taken::Row(Row {
+                name: self.name(entry),
+                is,
+                modified,
+            }),
+            None => Taken::Gone,
+        }
     }
+}
+
+/// What [`Folder::take`] gives.
+#[derive(Debug)]
+pub(super) enum Taken<'a> {
+    /// An entry.
+    Row(Row<'a>),
+    /// An entry that was removed since its name was read.
+    Gone,
+    /// There is no further one.
+    End,
 }
 
 /// One row of a listing.
 #[derive(Debug)]
-pub(super) struct Row {
-    pub(super) name: OsString,
+pub(super) struct Row<'a> {
+    pub(super) name: &'a [u8],
     pub(super) is: Is,
     pub(super) modified: Option<SystemTime>,
 }
@@ -171,16 +281,8 @@ impl Is {
     }
 }
 
-/// Where an entry is counted and stands, whether it can be read or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Among {
-    Folders,
-    Files,
-    Others,
-}
-
 /// What the system tells of an entry.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Status {
     is: Is,
     modified: Option<SystemTime>,
@@ -211,6 +313,17 @@ impl Status {
     }
 }
 
+#[cfg(unix)]
+fn os_name(name: &[u8]) -> Option<&OsStr> {
+    use std::os::unix::ffi::OsStrExt;
+    Some(OsStr::from_bytes(name))
+}
+
+#[cfg(not(unix))]
+fn os_name(name: &[u8]) -> Option<&OsStr> {
+    std::str::from_utf8(name).ok().map(OsStr::new)
+}
+
 /// Whether a file can be read, or a folder entered. The kernel is asked only when not everybody may.
 #[cfg(unix)]
 fn may_read(path: &Path, metadata: &Metadata) -> bool {
@@ -236,18 +349,4 @@ pub(super) struct Count {
     pub(super) folders: usize,
     pub(super) files: usize,
     pub(super) others: usize,
-}
-
-impl Count {
-    pub(super) fn of(entries: &[Entry]) -> Self {
-        let mut count = Self::default();
-        for entry in entries {
-            match entry.among {
-                Among::Folders => count.folders += 1,
-                Among::Files => count.files += 1,
-                Among::Others => count.others += 1,
-            }
-        }
-        count
-    }
 }

@@ -7,17 +7,17 @@ use std::fmt::Write;
 
 use super::entries::{Is, Row};
 use super::heading::Heading;
-use super::text;
+use super::text::{self, Moment};
 
 /// What stands before the first entry.
 pub(super) fn head(heading: &Heading) -> String {
-    let path = text::json(&heading.path());
-    format!("{{\"path\":{path},\"entries\":[")
+    let mut document = String::from("{\"path\":");
+    text::json(&heading.path(), &mut document);
+    document + ",\"entries\":["
 }
 
 /// Writes one entry, the first one or another.
-pub(super) fn row(first: bool, row: &Row, document: &mut String) {
-    let name = row.name.as_encoded_bytes();
+pub(super) fn row(first: bool, row: &Row<'_>, document: &mut String) {
     let kind = match row.is {
         Is::Folder => "folder",
         Is::File { .. } => "file",
@@ -25,18 +25,22 @@ pub(super) fn row(first: bool, row: &Row, document: &mut String) {
         Is::Elsewhere => "link",
         Is::Unreadable => "unreadable",
     };
-    let comma = if first { "" } else { "," };
-    let shown = text::json(name);
+    document.push_str(if first { "\n" } else { ",\n" });
+    document.push_str("{\"name\":");
+    text::json(row.name, document);
     // Writing to a String cannot fail.
-    let _ = write!(document, "{comma}\n{{\"name\":{shown},\"type\":\"{kind}\"");
+    let _ = write!(document, ",\"type\":\"{kind}\"");
     if let Is::File { octets } = row.is {
         let _ = write!(document, ",\"size\":{octets}");
     }
-    if let Some((date, time)) = row.modified.and_then(text::date_and_time) {
-        let _ = write!(document, ",\"modified\":\"{date}T{time}Z\"");
+    if let Some(modified) = row.modified.and_then(Moment::of) {
+        document.push_str(",\"modified\":\"");
+        modified.exact(document);
+        document.push('"');
     }
-    let address = text::address(name, row.is == Is::Folder);
-    let _ = write!(document, ",\"href\":\"{address}\"}}");
+    document.push_str(",\"href\":\"");
+    text::address(row.name, row.is == Is::Folder, document);
+    document.push_str("\"}");
 }
 
 /// What follows the last entry.
@@ -46,7 +50,6 @@ pub(super) fn end() -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
     use std::time::{Duration, SystemTime};
 
     use super::super::order::Order;
@@ -64,7 +67,7 @@ mod tests {
             ("shut", Is::Unreadable, None),
         ];
         for (at, (name, is, modified)) in rows.into_iter().enumerate() {
-            let name = OsStr::new(name).to_owned();
+            let name = name.as_bytes();
             row(at == 0, &Row { name, is, modified }, &mut document);
         }
         // Until here it is malformed: a listing that fails is none.

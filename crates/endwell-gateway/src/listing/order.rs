@@ -1,8 +1,8 @@
 //! In which order entries stand.
 //!
-//! Reads: what is known of an entry. Gives: its [`Rank`]; folders stand before all else.
+//! Reads: what is known of two entries. Gives: which stands first; folders stand before all else.
 
-use std::ffi::OsStr;
+use std::cmp::Ordering;
 use std::time::SystemTime;
 
 /// What entries are sorted by.
@@ -45,89 +45,78 @@ impl Order {
         }
     }
 
-    /// Where an entry stands. What is not known counts as less than all that is; the same sizes
-    /// and times stand by name.
-    pub(super) fn rank(
-        self,
-        folder: bool,
-        octets: Option<u64>,
-        modified: Option<SystemTime>,
-        name: &OsStr,
-    ) -> Rank {
-        let value = match self.by {
-            By::Name => 0,
-            By::Size => octets.map_or(UNKNOWN, i128::from),
-            By::Time => modified.map_or(UNKNOWN, nanoseconds),
+    /// Which of two entries stands first. What is not known counts as less than all that is; the
+    /// same sizes and times stand by name.
+    pub(super) fn compare(self, one: &Rank<'_>, other: &Rank<'_>) -> Ordering {
+        let turn = |ordering: Ordering| match self.descending {
+            true => ordering.reverse(),
+            false => ordering,
         };
-        let mut name = natural(name.as_encoded_bytes());
-        if self.descending && self.by == By::Name {
-            // No such key begins another one: turned over, octet by octet, they stand the other way.
-            name.iter_mut().for_each(|octet| *octet = !*octet);
+        let by = match self.by {
+            By::Name => turn(natural(one.name, other.name)),
+            By::Size => turn(one.octets.cmp(&other.octets)),
+            By::Time => turn(one.modified.cmp(&other.modified)),
+        };
+        let folders_first = other.folder.cmp(&one.folder);
+        folders_first
+            .then(by)
+            .then_with(|| natural(one.name, other.name))
+    }
+}
+
+/// What decides where an entry stands.
+#[derive(Debug)]
+pub(super) struct Rank<'a> {
+    pub(super) folder: bool,
+    pub(super) octets: Option<u64>,
+    pub(super) modified: Option<SystemTime>,
+    pub(super) name: &'a [u8],
+}
+
+/// Compares names as a person does: case does not count, and numbers count as numbers. Names that
+/// are the same in this way stand by their octets.
+fn natural(one: &[u8], other: &[u8]) -> Ordering {
+    Parts(one).cmp(Parts(other)).then_with(|| one.cmp(other))
+}
+
+/// The parts of a name that are compared: a number stands where `0` does, then by how many digits
+/// it has; anything else is a character in lower case, and an octet that is no text comes last.
+struct Parts<'a>(&'a [u8]);
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = (u32, usize, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let name = self.0;
+        let first = *name.first()?;
+        if first.is_ascii_digit() {
+            let zeros = leading(name, |octet| octet == b'0');
+            let (_, number) = name.split_at(zeros);
+            let (digits, rest) = number.split_at(leading(number, |octet| octet.is_ascii_digit()));
+            self.0 = rest;
+            return Some((u32::from(b'0'), digits.len() + 1, digits));
         }
-        Rank {
-            after_folders: !folder,
-            value: if self.descending { -value } else { value },
-            name: name.into_boxed_slice(),
+        if first.is_ascii() {
+            self.0 = &name[1..];
+            return Some((u32::from(first.to_ascii_lowercase()), 0, &[]));
         }
+        // No character has more than four octets.
+        let start = &name[..name.len().min(4)];
+        let start = start.utf8_chunks().next().map(|part| part.valid());
+        let Some(c) = start.and_then(|text| text.chars().next()) else {
+            self.0 = &name[1..];
+            return Some((u32::from(char::MAX) + u32::from(first), 0, &[]));
+        };
+        self.0 = &name[c.len_utf8()..];
+        let lower = c.to_lowercase().next().unwrap_or(c);
+        Some((u32::from(lower), 0, &[]))
     }
 }
 
-/// Less than any size or time, and still to be negated.
-const UNKNOWN: i128 = i128::MIN + 1;
-
-fn nanoseconds(time: SystemTime) -> i128 {
-    let signed = |nanoseconds: u128| i128::try_from(nanoseconds).unwrap_or(i128::MAX);
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(after) => signed(after.as_nanos()),
-        Err(before) => -signed(before.duration().as_nanos()),
-    }
-}
-
-/// Where an entry stands: the smaller rank first.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
-    after_folders: bool,
-    value: i128,
-    name: Box<[u8]>,
-}
-
-/// A key whose octets stand as the names do for a person: case does not count, and numbers count
-/// as numbers. Names that are the same in this way stand by their octets.
-///
-/// A number is written as `0`, how many digits it has, and its digits. A name holds no NUL, so
-/// two of them end the key, and no key begins another one.
-fn natural(name: &[u8]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(2 * name.len() + 8);
-    for part in name.utf8_chunks() {
-        fold(part.valid(), &mut key);
-        key.extend(part.invalid());
-    }
-    key.push(0);
-    key.extend(name);
-    key.push(0);
-    key
-}
-
-fn fold(text: &str, key: &mut Vec<u8>) {
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        if !c.is_ascii_digit() {
-            let mut octets = [0; 4];
-            for c in c.to_lowercase() {
-                key.extend(c.encode_utf8(&mut octets).as_bytes());
-            }
-            rest = &rest[c.len_utf8()..];
-            continue;
-        }
-        let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-        let number = &rest[..rest.len() - after.len()];
-        let digits = number.trim_start_matches('0');
-        // A name has 255 octets at most: more digits than that come from no file system.
-        let count = u8::try_from(digits.len() + 1).unwrap_or(u8::MAX);
-        key.extend([b'0', count]);
-        key.extend(digits.as_bytes());
-        rest = after;
-    }
+/// How many octets at the beginning are so.
+fn leading(octets: &[u8], are: impl Fn(u8) -> bool) -> usize {
+    let other = octets.iter().position(|octet| !are(*octet));
+    other.unwrap_or(octets.len())
 }
 
 #[cfg(test)]
@@ -140,14 +129,22 @@ mod tests {
         "", "1", "01", "2", "9x", "10", "A", "a", "a-1", "a2", "a02b", "a10", "\u{c4}b", "\u{e4}c",
     ];
 
+    fn rank(folder: bool, number: Option<u64>, name: &str) -> Rank<'_> {
+        Rank {
+            folder,
+            octets: number,
+            modified: number.map(|number| SystemTime::UNIX_EPOCH + Duration::from_secs(number)),
+            name: name.as_bytes(),
+        }
+    }
+
     /// The names as `order` puts them.
     fn sorted(
         order: Order,
         mut entries: Vec<(bool, Option<u64>, &'static str)>,
     ) -> Vec<&'static str> {
-        entries.sort_by_cached_key(|(folder, number, name)| {
-            let time = number.map(|number| SystemTime::UNIX_EPOCH + Duration::from_secs(number));
-            order.rank(*folder, *number, time, OsStr::new(name))
+        entries.sort_by(|one, other| {
+            order.compare(&rank(one.0, one.1, one.2), &rank(other.0, other.1, other.2))
         });
         entries.into_iter().map(|(_, _, name)| name).collect()
     }
@@ -201,19 +198,13 @@ mod tests {
     }
 
     #[test]
-    fn times_before_1970_and_the_largest_sizes_have_their_place() {
-        let rank = |by, octets, time| order(by, false).rank(false, octets, time, OsStr::new("a"));
-        let epoch = SystemTime::UNIX_EPOCH;
-        let before = rank(By::Time, None, Some(epoch - Duration::from_nanos(1)));
-        assert!(before < rank(By::Time, None, Some(epoch)));
-        assert!(before > rank(By::Time, None, None));
-        assert!(rank(By::Size, Some(u64::MAX), None) > rank(By::Size, Some(u64::MAX - 1), None));
-    }
-
-    #[test]
-    fn octets_that_are_no_text_and_numbers_without_end_are_sorted() {
-        assert!(natural(b"a\xff") > natural(b"az"));
-        let digits = |count| natural("9".repeat(count).as_bytes());
-        assert!(digits(253) < digits(254) && digits(254) < digits(1000));
+    fn octets_that_are_no_text_and_numbers_without_end_are_compared() {
+        assert!(natural(b"a\xff", "a\u{10ffff}".as_bytes()).is_gt());
+        assert!(natural("a\u{10ffff}".as_bytes(), b"a\xe4").is_lt());
+        assert!(natural(b"a\xe4", b"a\xe4b").is_lt());
+        let nines = |count| "9".repeat(count);
+        assert!(natural(nines(300).as_bytes(), format!("1{}", nines(300)).as_bytes()).is_lt());
+        assert!(natural(b"0", b"00").is_lt() && natural(b"00", b"1").is_lt());
+        assert!(natural(b"a", b"a").is_eq());
     }
 }

@@ -3,24 +3,23 @@
 //! Reads: a [`Heading`], then rows. Gives: the three parts of a page. The line that ends a list
 //! stands only where the list did end.
 
-use std::fmt::Write;
-
 use super::entries::{Count, Is, Row};
 use super::heading::Heading;
 use super::order::{By, Order};
 use super::style::STYLE;
-use super::text;
+use super::text::{self, Moment};
 
 /// What the root is called where a name is needed.
 const ROOT: &str = "Home";
 
 /// All that stands above the first row.
 pub(super) fn head(heading: &Heading) -> String {
-    let path = text::html(&heading.path());
     // A title is text: there are no marks in it.
-    let title = path.replace("<mark>", "").replace("</mark>", "");
+    let title = shown(&heading.path())
+        .replace("<mark>", "")
+        .replace("</mark>", "");
     let name = heading.names.last();
-    let name = name.map_or_else(|| ROOT.to_owned(), |name| text::html(name));
+    let name = name.map_or_else(|| ROOT.to_owned(), |name| shown(name));
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
@@ -38,15 +37,17 @@ pub(super) fn head(heading: &Heading) -> String {
     }
     page += "</tr>\n</thead>\n<tbody>\n";
     if !heading.names.is_empty() {
-        let query = query(heading.order);
-        page += &cells(
-            "u",
-            &format!("<a href=\"../{query}\">Parent folder</a>"),
-            "",
-            "",
-        );
+        page += "<tr><th scope=\"row\" class=\"u\"><a href=\"../";
+        page += &query(heading.order);
+        page += "\">Parent folder</a></th><td></td><td></td></tr>\n";
     }
     page
+}
+
+fn shown(name: &[u8]) -> String {
+    let mut shown = String::with_capacity(name.len());
+    text::html(name, &mut shown);
+    shown
 }
 
 /// Each folder above, as a link.
@@ -57,7 +58,7 @@ fn breadcrumb(heading: &Heading) -> String {
     for above in (0..=depth).rev() {
         let name = (depth - above).checked_sub(1);
         let name = name.and_then(|at| heading.names.get(at));
-        let name = name.map_or_else(|| ROOT.to_owned(), |name| text::html(name));
+        let name = name.map_or_else(|| ROOT.to_owned(), |name| shown(name));
         list += &if above == 0 {
             format!("<li aria-current=\"page\"><bdi>{name}</bdi></li>\n")
         } else {
@@ -123,56 +124,70 @@ fn column(order: Order, by: By, title: &str) -> String {
 }
 
 /// Writes one row.
-pub(super) fn row(heading: &Heading, row: &Row, page: &mut String) {
-    let name = row.name.as_encoded_bytes();
-    let shown = format!("<bdi>{}</bdi>", text::html(name));
-    let link = |folder: bool, slash: &str, query: &str| {
-        let address = text::address(name, folder);
-        format!("<a href=\"{address}{query}\">{shown}{slash}</a>")
-    };
-    let not = |why: &str| ("x", format!("{shown} <small>{why}</small>"), String::new());
-    let (class, name, size) = match row.is {
-        Is::Folder => ("d", link(true, "/", &query(heading.order)), String::new()),
-        Is::File { octets } => ("", link(false, "", ""), size(octets)),
-        Is::Special => not("not a file"),
-        Is::Elsewhere => not("link to elsewhere"),
-        Is::Unreadable => not("not readable"),
-    };
-    *page += &cells(class, &name, &size, &time(row));
-}
-
-/// A row of cells. The exact size is a cell's title, so there `size` brings its own cell.
-fn cells(class: &str, name: &str, size: &str, time: &str) -> String {
-    let class = match class {
-        "" => String::new(),
-        class => format!(" class=\"{class}\""),
-    };
-    let size = if size.is_empty() { "<td></td>" } else { size };
-    format!("<tr><th scope=\"row\"{class}>{name}</th>{size}<td>{time}</td></tr>\n")
-}
-
-fn size(octets: u64) -> String {
-    let shown = text::size(octets);
-    match octets {
-        0..1000 => format!("<td>{shown}</td>"),
-        _ => format!(
-            "<td title=\"{} octets\">{shown}</td>",
-            text::grouped(octets)
-        ),
+pub(super) fn row(heading: &Heading, row: &Row<'_>, page: &mut String) {
+    match row.is {
+        Is::Folder => {
+            *page += "<tr><th scope=\"row\" class=\"d\">";
+            link(row.name, Some(heading.order), page);
+            *page += "<td></td>";
+        }
+        Is::File { octets } => {
+            *page += "<tr><th scope=\"row\">";
+            link(row.name, None, page);
+            size(octets, page);
+        }
+        Is::Special => no_link(row.name, "not a file", page),
+        Is::Elsewhere => no_link(row.name, "link to elsewhere", page),
+        Is::Unreadable => no_link(row.name, "not readable", page),
     }
+    *page += "<td>";
+    if let Some(modified) = row.modified.and_then(Moment::of) {
+        *page += "<time datetime=\"";
+        modified.exact(page);
+        *page += "\">";
+        modified.minute(page);
+        *page += "</time>";
+    }
+    *page += "</td></tr>\n";
 }
 
-fn time(row: &Row) -> String {
-    let mut cell = String::new();
-    if let Some((date, time)) = row.modified.and_then(text::date_and_time) {
-        let minute = time.get(..5).unwrap_or(&time);
-        // Writing to a String cannot fail.
-        let _ = write!(
-            cell,
-            "<time datetime=\"{date}T{time}Z\">{date} {minute}</time>"
-        );
+/// The rest of a name's cell: a link to a file, or to a folder that keeps the order.
+fn link(name: &[u8], folder: Option<Order>, page: &mut String) {
+    *page += "<a href=\"";
+    text::address(name, folder.is_some(), page);
+    if let Some(order) = folder {
+        *page += &query(order);
     }
-    cell
+    *page += "\"><bdi>";
+    text::html(name, page);
+    *page += if folder.is_some() {
+        "</bdi>/"
+    } else {
+        "</bdi>"
+    };
+    *page += "</a></th>";
+}
+
+/// The cells of name and size for what is no link, and why.
+fn no_link(name: &[u8], why: &str, page: &mut String) {
+    *page += "<tr><th scope=\"row\" class=\"x\"><bdi>";
+    text::html(name, page);
+    *page += "</bdi> <small>";
+    *page += why;
+    *page += "</small></th><td></td>";
+}
+
+/// The cell of a size; where that is rounded, its title is exact.
+fn size(octets: u64, page: &mut String) {
+    *page += "<td";
+    if octets >= 1000 {
+        *page += " title=\"";
+        *page += &text::grouped(octets);
+        *page += " octets\"";
+    }
+    *page += ">";
+    text::size(octets, page);
+    *page += "</td>";
 }
 
 /// What follows the last row, of so many.
@@ -183,7 +198,6 @@ pub(super) fn end(rows: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
     use std::time::{Duration, SystemTime};
 
     use super::*;
@@ -196,7 +210,7 @@ mod tests {
         let mut page = String::new();
         let time = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let of = Row {
-            name: OsStr::new(name).to_owned(),
+            name: name.as_bytes(),
             is,
             modified: seconds.map(time),
         };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use endwell::Cause;
 
 use super::asked::{Asked, Form};
-use super::entries::{Count, Entry, Folder, Row};
+use super::entries::{Folder, Taken};
 use super::heading::Heading;
 use super::{json, page};
 
@@ -19,6 +19,9 @@ const FRAME: usize = 32 * 1024;
 /// How long a piece of work lasts: so long may a folder on a slow disk be read for a client that has left,
 /// and may what was written wait.
 const PIECE: Duration = Duration::from_millis(10);
+
+/// What most rows take at most: a frame that is nearly full rarely grows for its last one.
+const ROW: usize = 1024;
 
 /// What a piece of work gave.
 #[derive(Debug)]
@@ -34,7 +37,6 @@ pub(super) struct Listing {
     folder: Folder,
     form: Form,
     heading: Heading,
-    entries: Vec<Entry>,
     step: Step,
     rows: usize,
 }
@@ -46,7 +48,7 @@ enum Step {
     Read,
     /// Read the status of this entry.
     Look(usize),
-    /// Write the row of the last entry in the list.
+    /// Write a row.
     Row,
 }
 
@@ -57,7 +59,6 @@ impl Listing {
             folder,
             form: asked.form,
             heading: Heading::new(path, asked.order),
-            entries: Vec::new(),
             step: Step::Read,
             rows: 0,
         }
@@ -69,30 +70,36 @@ impl Listing {
     /// The folder cannot be read to its end.
     pub(super) fn work(&mut self) -> Result<Piece, Cause> {
         let until = Instant::now() + PIECE;
-        let mut frame = String::new();
+        let mut frame = match self.step {
+            Step::Row => String::with_capacity(FRAME + ROW),
+            Step::Read | Step::Look(_) => String::new(),
+        };
         while frame.len() < FRAME && Instant::now() < until {
             match self.step {
-                Step::Read => self.read(&mut frame)?,
-                Step::Look(at) => self.look(at),
-                Step::Row => match self.entries.pop() {
-                    Some(entry) => self.row(entry, &mut frame),
-                    None => {
-                        self.end(&mut frame);
+                Step::Read => {
+                    if !self.folder.read()? {
+                        self.head(&mut frame);
+                    }
+                }
+                Step::Look(at) => {
+                    self.step = Step::Look(at + 1);
+                    if !self.folder.look(at) {
+                        self.sort();
+                    }
+                }
+                Step::Row => {
+                    if !self.row(&mut frame) {
                         return Ok(Piece::End(frame));
                     }
-                },
+                }
             }
         }
         Ok(Piece::Frame(frame))
     }
 
-    /// Reads one name; after the last one the head is certain.
-    fn read(&mut self, frame: &mut String) -> Result<(), Cause> {
-        if let Some(entry) = self.folder.next()? {
-            self.entries.extend(entry);
-            return Ok(());
-        }
-        self.heading.count = Count::of(&self.entries);
+    /// After the last name the head is certain.
+    fn head(&mut self, frame: &mut String) {
+        self.heading.count = self.folder.count();
         *frame += &match self.form {
             Form::Page => page::head(&self.heading),
             Form::Json => json::head(&self.heading),
@@ -102,45 +109,32 @@ impl Listing {
         } else {
             self.sort();
         }
-        Ok(())
     }
 
-    fn look(&mut self, at: usize) {
-        match self.entries.get_mut(at) {
-            Some(entry) => {
-                entry.look();
-                self.step = Step::Look(at + 1);
-            }
-            None => self.sort(),
-        }
-    }
-
-    /// Puts the first row last: rows leave from the end, and their memory with them.
     fn sort(&mut self) {
-        let order = self.heading.order;
-        self.entries.sort_by_cached_key(|entry| entry.rank(order));
-        self.entries.reverse();
+        self.folder.sort(self.heading.order);
         self.step = Step::Row;
     }
 
-    fn row(&mut self, entry: Entry, frame: &mut String) {
-        let Some(row) = entry.into_row() else { return };
-        self.write(&row, frame);
+    /// Writes one row, if the entry is still there; false after the last one, with what ends a listing.
+    fn row(&mut self, frame: &mut String) -> bool {
+        let row = match self.folder.take() {
+            Taken::Row(row) => row,
+            Taken::Gone => return true,
+            Taken::End => {
+                match self.form {
+                    Form::Page => *frame += &page::end(self.rows),
+                    Form::Json => *frame += json::end(),
+                }
+                return false;
+            }
+        };
+        match self.form {
+            Form::Page => page::row(&self.heading, &row, frame),
+            Form::Json => json::row(self.rows == 0, &row, frame),
+        }
         self.rows += 1;
-    }
-
-    fn write(&self, row: &Row, frame: &mut String) {
-        match self.form {
-            Form::Page => page::row(&self.heading, row, frame),
-            Form::Json => json::row(self.rows == 0, row, frame),
-        }
-    }
-
-    fn end(&self, frame: &mut String) {
-        match self.form {
-            Form::Page => *frame += &page::end(self.rows),
-            Form::Json => *frame += json::end(),
-        }
+        true
     }
 }
 
@@ -228,7 +222,7 @@ mod tests {
             let mut listing = listing(&folder, query, broken);
             let cause = frames(&mut listing).expect_err("no end");
             assert!(cause.message.contains("disk"), "{cause}");
-            assert_eq!((listing.rows, listing.entries.is_empty()), (0, false));
+            assert_eq!(listing.rows, 0);
         }
     }
 
@@ -254,21 +248,18 @@ mod tests {
     #[test]
     fn work_stops_when_its_time_is_over() {
         let folder = folder(3);
-        let endless = |names: Names| -> Names {
-            let mut first = names;
+        let slow = |mut names: Names| -> Names {
             Box::new(std::iter::from_fn(move || {
                 std::thread::sleep(PIECE);
-                first.next()
+                names.next()
             }))
         };
-        let mut listing = listing(&folder, "", endless);
+        let mut listing = listing(&folder, "", slow);
         match listing.work() {
             Ok(Piece::Frame(frame)) => assert!(frame.is_empty()),
             other => panic!("{other:?}"),
         }
-        assert!(
-            listing.entries.len() <= 1,
-            "one name takes all the time of a piece"
-        );
+        let read = listing.folder.count().files;
+        assert!(read <= 1, "one name takes all the time of a piece");
     }
 }

@@ -15,16 +15,22 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// A name, percent-encoded octet by octet, as a relative reference: the dot keeps a name with a
-/// colon from being a scheme.
-pub(super) fn address(name: &[u8], folder: bool) -> String {
-    let slash = if folder { "/" } else { "" };
-    format!("./{}{slash}", percent_encode(name, PLAIN))
+/// Writes a name, percent-encoded octet by octet, as a relative reference: the dot keeps a name
+/// with a colon from being a scheme.
+pub(super) fn address(name: &[u8], folder: bool, into: &mut String) {
+    into.push_str("./");
+    into.extend(percent_encode(name, PLAIN));
+    if folder {
+        into.push('/');
+    }
 }
 
 /// Whether a character shows nothing, or moves what stands around it: controls, line ends, marks
 /// of direction, blanks without width, tags. (The joiners U+200C and U+200D are part of words.)
 fn is_deceiving(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'
@@ -33,55 +39,52 @@ fn is_deceiving(c: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
-/// A name in a page. What would not be seen, and octets that are no text, are written as marked
-/// escapes: two names never look alike for that.
-pub(super) fn html(name: &[u8]) -> String {
-    let mut safe = String::with_capacity(name.len());
+/// Writes a name as text of a page. What would not be seen, and octets that are no text, are
+/// written as marked escapes: two names never look alike for that.
+pub(super) fn html(name: &[u8], into: &mut String) {
     for part in name.utf8_chunks() {
         for c in part.valid().chars() {
             match c {
-                '&' => safe.push_str("&amp;"),
-                '<' => safe.push_str("&lt;"),
-                '>' => safe.push_str("&gt;"),
-                '"' => safe.push_str("&quot;"),
-                '\'' => safe.push_str("&#39;"),
+                '&' => into.push_str("&amp;"),
+                '<' => into.push_str("&lt;"),
+                '>' => into.push_str("&gt;"),
+                '"' => into.push_str("&quot;"),
+                '\'' => into.push_str("&#39;"),
                 // Writing to a String cannot fail.
                 c if is_deceiving(c) => {
-                    let _ = write!(safe, "<mark>{}</mark>", c.escape_unicode());
+                    let _ = write!(into, "<mark>{}</mark>", c.escape_unicode());
                 }
-                c => safe.push(c),
+                c => into.push(c),
             }
         }
         for octet in part.invalid() {
-            let _ = write!(safe, "<mark>\\x{octet:02x}</mark>");
+            let _ = write!(into, "<mark>\\x{octet:02x}</mark>");
         }
     }
-    safe
 }
 
-/// A name as a JSON string; U+FFFD stands for octets that are no text.
-pub(super) fn json(name: &[u8]) -> String {
-    let mut string = String::with_capacity(name.len() + 2);
-    string.push('"');
+/// Writes a name as a JSON string; U+FFFD stands for octets that are no text.
+pub(super) fn json(name: &[u8], into: &mut String) {
+    into.push('"');
     for c in String::from_utf8_lossy(name).chars() {
         match c {
-            '"' | '\\' => string.extend(['\\', c]),
+            '"' | '\\' => into.extend(['\\', c]),
             c if is_deceiving(c) => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(string, "\\u{unit:04x}");
+                    let _ = write!(into, "\\u{unit:04x}");
                 }
             }
-            c => string.push(c),
+            c => into.push(c),
         }
     }
-    string.push('"');
-    string
+    into.push('"');
 }
 
-/// Octets as a person reads them: `999 B`, `1.4 MB`; never more than there are.
-pub(super) fn size(octets: u64) -> String {
+/// Writes octets as a person reads them: `999 B`, `1.4 MB`; never more than there are.
+pub(super) fn size(octets: u64, into: &mut String) {
     if octets < 1000 {
-        return format!("{octets} B");
+        let _ = write!(into, "{octets} B");
+        return;
     }
     let mut units = ["kB", "MB", "GB", "TB", "PB", "EB"].into_iter();
     let mut tenths = octets / 100;
@@ -91,7 +94,7 @@ pub(super) fn size(octets: u64) -> String {
     {
         (tenths, unit) = (tenths / 1000, larger);
     }
-    format!("{}.{} {unit}", tenths / 10, tenths % 10)
+    let _ = write!(into, "{}.{} {unit}", tenths / 10, tenths % 10);
 }
 
 /// A number as English writes it: `1,234,567`.
@@ -107,22 +110,44 @@ pub(super) fn grouped(number: u64) -> String {
     grouped
 }
 
-/// Date, and time of day to the second, in UTC; none for years that have not four digits.
-pub(super) fn date_and_time(time: SystemTime) -> Option<(String, String)> {
-    let seconds = match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_secs()).ok(),
-        Err(before) => i64::try_from(before.duration().as_secs())
-            .ok()
-            .map(|seconds| -seconds),
-    };
-    let at = OffsetDateTime::from_unix_timestamp(seconds?).ok()?;
-    let year = u16::try_from(at.year()).ok()?;
-    let (month, day) = (u8::from(at.month()), at.day());
-    let (hour, minute, second) = at.to_hms();
-    Some((
-        format!("{year:04}-{month:02}-{day:02}"),
-        format!("{hour:02}:{minute:02}:{second:02}"),
-    ))
+/// A time in UTC, to the second, in a year of four digits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    date: (u16, u8, u8),
+    time: (u8, u8, u8),
+}
+
+impl Moment {
+    /// `None` for a time that no such year holds.
+    pub(super) fn of(time: SystemTime) -> Option<Self> {
+        let seconds = match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_secs()).ok(),
+            Err(before) => i64::try_from(before.duration().as_secs())
+                .ok()
+                .map(|seconds| -seconds),
+        };
+        let at = OffsetDateTime::from_unix_timestamp(seconds?).ok()?;
+        let year = u16::try_from(at.year()).ok()?;
+        Some(Self {
+            date: (year, u8::from(at.month()), at.day()),
+            time: at.to_hms(),
+        })
+    }
+
+    /// Writes `2026-11-20T13:55:36Z` (RFC 3339).
+    pub(super) fn exact(self, into: &mut String) {
+        let ((year, month, day), (hour, minute, second)) = (self.date, self.time);
+        let _ = write!(
+            into,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
+        );
+    }
+
+    /// Writes `2026-11-20 13:55`.
+    pub(super) fn minute(self, into: &mut String) {
+        let ((year, month, day), (hour, minute, _)) = (self.date, self.time);
+        let _ = write!(into, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}");
+    }
 }
 
 #[cfg(test)]
@@ -130,6 +155,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    fn written(write: impl FnOnce(&mut String)) -> String {
+        let mut text = String::new();
+        write(&mut text);
+        text
+    }
 
     #[test]
     fn addresses_are_relative_and_exact() {
@@ -144,7 +175,7 @@ mod tests {
             ),
             (b"not utf8 \xff\n", false, "./not%20utf8%20%FF%0A"),
         ] {
-            assert_eq!(address(name, folder), expected);
+            assert_eq!(written(|to| address(name, folder, to)), expected);
         }
     }
 
@@ -164,7 +195,7 @@ mod tests {
             (b"caf\xe9", "caf<mark>\\xe9</mark>"),
             ("שלום été 👩\u{200d}🚀".as_bytes(), "שלום été 👩\u{200d}🚀"),
         ] {
-            assert_eq!(html(name), expected);
+            assert_eq!(written(|to| html(name, to)), expected);
         }
     }
 
@@ -175,8 +206,9 @@ mod tests {
             ("\u{202e}\u{e0041}é".as_bytes(), r#""\u202e\udb40\udc41é""#),
             (b"caf\xe9", "\"caf\u{fffd}\""),
         ] {
-            assert_eq!(json(name), expected);
-            let read: String = serde_json::from_str(&json(name)).expect("a string");
+            let string = written(|to| json(name, to));
+            assert_eq!(string, expected);
+            let read: String = serde_json::from_str(&string).expect("a string");
             assert_eq!(read, String::from_utf8_lossy(name));
         }
     }
@@ -191,7 +223,7 @@ mod tests {
             (999_999, "999.9 kB"),
             (u64::MAX, "18.4 EB"),
         ] {
-            assert_eq!(size(octets), shown);
+            assert_eq!(written(|to| size(octets, to)), shown);
         }
         for (number, shown) in [
             (0, "0"),
@@ -202,11 +234,13 @@ mod tests {
             assert_eq!(grouped(number), shown);
         }
         let epoch = SystemTime::UNIX_EPOCH;
-        let shown = |time| date_and_time(time).map(|(date, time)| format!("{date} {time}"));
-        let at = |seconds| shown(epoch + Duration::from_secs(seconds));
-        assert_eq!(at(1_795_000_000).as_deref(), Some("2026-11-18 11:06:40"));
-        assert_eq!(at(1 << 50), None);
-        let before = shown(epoch - Duration::from_secs(1));
-        assert_eq!(before.as_deref(), Some("1969-12-31 23:59:59"));
+        let exact = |time| Moment::of(time).map(|moment| written(|to| moment.exact(to)));
+        let at = epoch + Duration::from_secs(1_795_000_000);
+        assert_eq!(exact(at).as_deref(), Some("2026-11-18T11:06:40Z"));
+        let minute = Moment::of(at).map(|moment| written(|to| moment.minute(to)));
+        assert_eq!(minute.as_deref(), Some("2026-11-18 11:06"));
+        let before = exact(epoch - Duration::from_secs(1));
+        assert_eq!(before.as_deref(), Some("1969-12-31T23:59:59Z"));
+        assert_eq!(exact(epoch + Duration::from_secs(1 << 50)), None);
     }
 }
