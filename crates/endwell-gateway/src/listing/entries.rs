@@ -9,12 +9,13 @@
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry, Metadata};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use endwell::Cause;
 
-use super::order::{Order, Rank};
+use super::order::{Order, Rank, natural};
 use crate::source::place::{OpenError, Place};
 
 /// The names of a folder, as the system gives them.
@@ -201,13 +202,20 @@ impl Folder {
 
     /// Sorts by what is known.
     pub(super) fn sort(&mut self, order: Order) {
-        let mut entries = std::mem::take(&mut self.entries);
+        let mut keys = Vec::with_capacity(self.names.len() + 2 * self.entries.len());
+        let mut sorted = Vec::with_capacity(self.entries.len());
+        for entry in std::mem::take(&mut self.entries) {
+            let start = keys.len();
+            natural(self.name(entry), &mut keys);
+            sorted.push((entry, start..keys.len()));
+        }
+        let rank = |(entry, key): &(Entry, Range<usize>)| self.rank(*entry, &keys[key.clone()]);
         // The first one stands last: rows are taken from the end.
-        entries.sort_unstable_by(|one, other| order.compare(&self.rank(*other), &self.rank(*one)));
-        self.entries = entries;
+        sorted.sort_unstable_by(|one, other| order.compare(&rank(other), &rank(one)));
+        self.entries = sorted.into_iter().map(|(entry, _)| entry).collect();
     }
 
-    fn rank(&self, entry: Entry) -> Rank<'_> {
+    fn rank<'a>(&'a self, entry: Entry, key: &'a [u8]) -> Rank<'a> {
         let status = self.known(entry);
         let octets = status.and_then(|status| match status.is {
             Is::File { octets } => Some(octets),
@@ -217,6 +225,7 @@ impl Folder {
             folder: entry.among == Among::Folders,
             octets,
             modified: status.and_then(|status| status.modified),
+            key,
             name: self.name(entry),
         }
     }

@@ -53,14 +53,12 @@ impl Order {
             false => ordering,
         };
         let by = match self.by {
-            By::Name => turn(natural(one.name, other.name)),
+            By::Name => turn(one.by_name(other)),
             By::Size => turn(one.octets.cmp(&other.octets)),
             By::Time => turn(one.modified.cmp(&other.modified)),
         };
         let folders_first = other.folder.cmp(&one.folder);
-        folders_first
-            .then(by)
-            .then_with(|| natural(one.name, other.name))
+        folders_first.then(by).then_with(|| one.by_name(other))
     }
 }
 
@@ -70,53 +68,51 @@ pub(super) struct Rank<'a> {
     pub(super) folder: bool,
     pub(super) octets: Option<u64>,
     pub(super) modified: Option<SystemTime>,
+    /// What [`natural`] makes of the name.
+    pub(super) key: &'a [u8],
     pub(super) name: &'a [u8],
 }
 
-/// Compares names as a person does: case does not count, and numbers count as numbers. Names that
-/// are the same in this way stand by their octets.
-fn natural(one: &[u8], other: &[u8]) -> Ordering {
-    Parts(one).cmp(Parts(other)).then_with(|| one.cmp(other))
-}
-
-/// The parts of a name that are compared: a number stands where `0` does, then by how many digits
-/// it has; anything else is a character in lower case, and an octet that is no text comes last.
-struct Parts<'a>(&'a [u8]);
-
-impl<'a> Iterator for Parts<'a> {
-    type Item = (u32, usize, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let name = self.0;
-        let first = *name.first()?;
-        if first.is_ascii_digit() {
-            let zeros = leading(name, |octet| octet == b'0');
-            let (_, number) = name.split_at(zeros);
-            let (digits, rest) = number.split_at(leading(number, |octet| octet.is_ascii_digit()));
-            self.0 = rest;
-            return Some((u32::from(b'0'), digits.len() + 1, digits));
-        }
-        if first.is_ascii() {
-            self.0 = &name[1..];
-            return Some((u32::from(first.to_ascii_lowercase()), 0, &[]));
-        }
-        // No character has more than four octets.
-        let start = &name[..name.len().min(4)];
-        let start = start.utf8_chunks().next().map(|part| part.valid());
-        let Some(c) = start.and_then(|text| text.chars().next()) else {
-            self.0 = &name[1..];
-            return Some((u32::from(char::MAX) + u32::from(first), 0, &[]));
-        };
-        self.0 = &name[c.len_utf8()..];
-        let lower = c.to_lowercase().next().unwrap_or(c);
-        Some((u32::from(lower), 0, &[]))
+impl Rank<'_> {
+    /// Names that are the same to a person stand by their octets.
+    fn by_name(&self, other: &Self) -> Ordering {
+        let by_key = self.key.cmp(other.key);
+        by_key.then_with(|| self.name.cmp(other.name))
     }
 }
 
-/// How many octets at the beginning are so.
-fn leading(octets: &[u8], are: impl Fn(u8) -> bool) -> usize {
-    let other = octets.iter().position(|octet| !are(*octet));
-    other.unwrap_or(octets.len())
+/// Writes a key whose octets stand as names do for a person: case does not count, and numbers
+/// count as numbers. A number is written as `0`, how many digits it has, and its digits.
+pub(super) fn natural(name: &[u8], key: &mut Vec<u8>) {
+    for part in name.utf8_chunks() {
+        fold(part.valid(), key);
+        key.extend(part.invalid());
+    }
+}
+
+fn fold(text: &str, key: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if c.is_ascii_digit() {
+            let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            let number = &rest[..rest.len() - after.len()];
+            let digits = number.trim_start_matches('0');
+            // Longer numbers than that are in no name of 255 octets: they stand by their digits.
+            let count = u8::try_from(digits.len()).unwrap_or(u8::MAX);
+            key.extend([b'0', count]);
+            key.extend(digits.as_bytes());
+            rest = after;
+            continue;
+        }
+        rest = &rest[c.len_utf8()..];
+        if c.is_ascii() {
+            key.extend(u8::try_from(c.to_ascii_lowercase()));
+            continue;
+        }
+        for c in c.to_lowercase() {
+            key.extend(c.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -129,13 +125,10 @@ mod tests {
         "", "1", "01", "2", "9x", "10", "A", "a", "a-1", "a2", "a02b", "a10", "\u{c4}b", "\u{e4}c",
     ];
 
-    fn rank(folder: bool, number: Option<u64>, name: &str) -> Rank<'_> {
-        Rank {
-            folder,
-            octets: number,
-            modified: number.map(|number| SystemTime::UNIX_EPOCH + Duration::from_secs(number)),
-            name: name.as_bytes(),
-        }
+    fn key(name: &[u8]) -> Vec<u8> {
+        let mut key = Vec::new();
+        natural(name, &mut key);
+        key
     }
 
     /// The names as `order` puts them.
@@ -143,8 +136,18 @@ mod tests {
         order: Order,
         mut entries: Vec<(bool, Option<u64>, &'static str)>,
     ) -> Vec<&'static str> {
+        let time = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         entries.sort_by(|one, other| {
-            order.compare(&rank(one.0, one.1, one.2), &rank(other.0, other.1, other.2))
+            let keys = [one, other].map(|entry| key(entry.2.as_bytes()));
+            let rank =
+                |at: usize, (folder, number, name): &(bool, Option<u64>, &'static str)| Rank {
+                    folder: *folder,
+                    octets: *number,
+                    modified: number.map(time),
+                    key: &keys[at],
+                    name: name.as_bytes(),
+                };
+            order.compare(&rank(0, one), &rank(1, other))
         });
         entries.into_iter().map(|(_, _, name)| name).collect()
     }
@@ -198,13 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn octets_that_are_no_text_and_numbers_without_end_are_compared() {
-        assert!(natural(b"a\xff", "a\u{10ffff}".as_bytes()).is_gt());
-        assert!(natural("a\u{10ffff}".as_bytes(), b"a\xe4").is_lt());
-        assert!(natural(b"a\xe4", b"a\xe4b").is_lt());
-        let nines = |count| "9".repeat(count);
-        assert!(natural(nines(300).as_bytes(), format!("1{}", nines(300)).as_bytes()).is_lt());
-        assert!(natural(b"0", b"00").is_lt() && natural(b"00", b"1").is_lt());
-        assert!(natural(b"a", b"a").is_eq());
+    fn octets_that_are_no_text_and_numbers_without_end_have_their_place() {
+        assert!(key(b"a\xff") > key("a\u{10ffff}".as_bytes()));
+        assert!(key(b"a\xe4") < key(b"a\xe4b"));
+        let nines = |count| "9".repeat(count).into_bytes();
+        assert!(key(&nines(253)) < key(&nines(254)) && key(&nines(254)) < key(&nines(1000)));
+        assert_eq!(key(b"A007"), key(b"a7"));
     }
 }
