@@ -35,8 +35,9 @@ const INDEX: &str = "index.html";
 /// Serves the files of a folder.
 ///
 /// Knows `GET`, `HEAD` and `OPTIONS`; conditional requests; a single range. A folder is answered
-/// with its `index.html`, else with a page of its entries. Names that begin with a dot, and
-/// symbolic links that lead out of the folder, are not found.
+/// with its `index.html`, else with a listing of its entries: a page, or JSON if the query says
+/// `list=json` or `Accept` prefers it. Names that begin with a dot, and symbolic links that lead
+/// out of the folder, are not found.
 ///
 /// # On the wire
 /// A file that shrinks or is rewritten while it is sent ends as failed

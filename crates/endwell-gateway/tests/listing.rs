@@ -4,6 +4,8 @@
 mod common;
 
 use std::fs::{self, File, Permissions};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -119,6 +121,26 @@ fn a_folder_of_many_files_is_listed_whole() {
     // Closed by the connection alone: the length is not known in time.
     let old = served.ask(&Request::get10("/"));
     assert_eq!(old.body, page.as_bytes());
+}
+
+#[test]
+fn h11_client_leaves_and_the_listing_stops() {
+    let served = served();
+    for number in 0..20_000 {
+        let name = format!("{}-{number}", "n".repeat(200));
+        File::create(served.path("").join(name)).unwrap();
+    }
+    // Each row has its name twice.
+    let whole = 20_000 * 400;
+    let mut tcp = TcpStream::connect(served.addr).unwrap();
+    tcp.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    tcp.read_exact(&mut [0; 1000]).unwrap();
+    drop(tcp);
+    let record = served.record();
+    assert_eq!(record.ending.as_str(), "cancelled");
+    let produced = record.tally.produced;
+    assert!(0 < produced && produced < whole, "{produced} octets");
 }
 
 #[test]

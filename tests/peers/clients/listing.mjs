@@ -90,6 +90,19 @@ async function narrow(page, wrong) {
   }
 }
 
+// On a narrow screen the rows are laid out in another way; to who does not see them it is the same table.
+async function stillTable(page, wrong) {
+  const session = await page.context().newCDPSession(page);
+  const { nodes } = await session.send('Accessibility.getFullAXTree');
+  const roles = {};
+  for (const { ignored, role } of nodes) if (!ignored) roles[role.value] = (roles[role.value] ?? 0) + 1;
+  const rows = await page.locator('tr').count();
+  const expected = { table: 1, row: rows, columnheader: 3, rowheader: rows - 1, cell: 2 * (rows - 1) };
+  for (const [role, count] of Object.entries(expected)) {
+    if ((roles[role] ?? 0) !== count) wrong.push(`at 320 px there are ${roles[role] ?? 0} of role ${role}, not ${count}`);
+  }
+}
+
 // Each column's head sorts by it, and once more turns it round: from the order that nobody asked for.
 async function sorting(page, many, wrong) {
   const clicks = [
@@ -136,6 +149,8 @@ async function look({ url }) {
   await inPage(url, { viewport, colorScheme: 'light' }, wrong, async (page) => {
     many = (await accessible(page, 'light', wrong)) > MANY_ROWS;
     await narrow(page, wrong);
+    if (!many) await stillTable(page, wrong);
+    if (!many) await accessible(page, 'light', wrong);
   });
   if (!many) await inPage(url, { viewport, colorScheme: 'dark' }, wrong, (page) => accessible(page, 'dark', wrong));
   await inPage(url, { viewport, javaScriptEnabled: false }, wrong, async (page, context) => {

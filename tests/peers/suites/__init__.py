@@ -1,7 +1,6 @@
 """What is tested. A suite is a file with `tests(peers) -> list[Test]`, named in `run`.
 
-Tests of the `endwell` command (`endwell serve` against the same clients) go into a suite of their own
-beside these, with a server of their own beside `server.Server`.
+Tests of `endwell serve` go into a suite of their own beside these; `Peers.files` serves their folder.
 """
 
 from __future__ import annotations
