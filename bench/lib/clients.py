@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import socket
 import statistics
 import struct
@@ -21,6 +22,12 @@ def _run(command, cores):
         raise RuntimeError(
             f"{os.path.basename(str(command[0]))} gave {done.returncode}: {done.stderr[-300:]}{done.stdout[-300:]}")
     return done.stdout
+
+
+def cpu_seconds():
+    """Processor time of all clients that have been run so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def sink(room, port, path, connections, times, cores):

@@ -12,8 +12,13 @@ ALL = "0,1"
 
 
 class Group:
-    """One set of figures: `cores` are the servers', `measure` gives {figure name: value}."""
+    """One set of figures: `cores` are the servers', `measure` gives {figure name: value}.
 
+    A `fresh` group starts its servers anew for each round, as what one round leaves would hide
+    what the next one takes.
+    """
+
+    fresh = False
     cores = ALL
     peers = PEERS
     figures = ()
@@ -30,11 +35,11 @@ ATTEMPTS = 6
 
 
 def _throughput(server, kind, download):
-    """GB/s, CPU s/GiB and peak RSS of one download run."""
+    """GB/s, CPU s/GiB of the server and of both ends, peak RSS, of one download run."""
     pids = server.pids(kind)
     process.forget_peak(pids)
     for attempt in range(ATTEMPTS):
-        before = process.cpu_seconds(pids)
+        before, mine = process.cpu_seconds(pids), clients.cpu_seconds()
         try:
             octets, seconds = download()
             break
@@ -43,7 +48,17 @@ def _throughput(server, kind, download):
             if attempt + 1 == ATTEMPTS:
                 raise
     cpu = process.cpu_seconds(pids) - before
-    return octets / seconds / 1e9, cpu / (octets / GIB), process.peak_rss_kib(pids) / 1024
+    mine = clients.cpu_seconds() - mine
+    return (
+        octets / seconds / 1e9, cpu / (octets / GIB), (cpu + mine) / (octets / GIB),
+        process.peak_rss_kib(pids) / 1024)
+
+
+def _throughput_figures(row, rate, cpu):
+    """The lines of `_throughput`; sendfile moves work from the server to the client, so both are told."""
+    return [
+        Figure(f"{row} GB/s", "up", rate), Figure(f"{row} CPU s/GiB", "down", cpu),
+        Figure(f"{row} CPU s/GiB of both ends", "down"), Figure(f"{row} peak RSS MiB", "down")]
 
 
 class Big(Group):
@@ -52,9 +67,7 @@ class Big(Group):
     def __init__(self, name, cores, client_cores, connections, times, rate, cpu):
         self.name, self.cores, self.client_cores = name, cores, client_cores
         self.connections, self.times = connections, times
-        self.figures = [
-            Figure(f"{name} GB/s", "up", rate), Figure(f"{name} CPU s/GiB", "down", cpu),
-            Figure(f"{name} peak RSS MiB", "down")]
+        self.figures = _throughput_figures(name, rate, cpu)
 
     def prepare(self, room):
         room.need("1g.bin", GIB)
@@ -75,9 +88,7 @@ class Tls(Group):
     def __init__(self):
         self.figures = []
         for row, rate, cpu in self.goals:
-            self.figures += [
-                Figure(f"{row} GB/s", "up", rate), Figure(f"{row} CPU s/GiB", "down", cpu),
-                Figure(f"{row} peak RSS MiB", "down")]
+            self.figures += _throughput_figures(row, rate, cpu)
 
     def prepare(self, room):
         room.need("1g.bin", GIB)
@@ -94,8 +105,8 @@ class Tls(Group):
             runs["h2c"] = ("plain", lambda: clients.h2load_big(h2c, 1, 1, ALL))
         out = {}
         for row, (kind, run) in runs.items():
-            rate, cpu, rss = _throughput(server, kind, run)
-            out.update({f"{row} GB/s": rate, f"{row} CPU s/GiB": cpu, f"{row} peak RSS MiB": rss})
+            names = (figure.name for figure in _throughput_figures(row, None, None))
+            out.update(zip(names, _throughput(server, kind, run)))
         return out
 
 
@@ -138,6 +149,7 @@ class StalledGroup(Group):
 
     name = "stalled"
     peers = ("nginx", "nginx-sndbuf64k", "caddy", "miniserve")
+    fresh = True
     count = 5000
     figures = (
         Figure("stalled answered", "up"),

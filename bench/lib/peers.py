@@ -174,6 +174,10 @@ def start(names, builds, room, cores):
             servers.append(_endwell(name, path, room, cores))
         return [server.wait() for server in servers]
     except BaseException:
-        for server in servers:
-            server.stop()
+        stop(servers)
         raise
+
+
+def stop(servers):
+    for server in servers:
+        server.stop()

@@ -1,4 +1,4 @@
-"""Where a run keeps its files: a folder in memory that goes when the run ends."""
+"""Where a run keeps its files: a folder that goes when the run ends."""
 
 import os
 import shutil
@@ -13,8 +13,8 @@ GIB = 1 << 30
 class Room:
     """The data that is served (`data`), one certificate for all, a home for each server."""
 
-    def __init__(self):
-        self.path = tempfile.mkdtemp(prefix="endwell-bench-", dir="/dev/shm")
+    def __init__(self, within="/dev/shm"):
+        self.path = tempfile.mkdtemp(prefix="endwell-bench-", dir=within)
         os.chmod(self.path, 0o755)
         self.data = os.path.join(self.path, "data")
         os.mkdir(self.data)
