@@ -33,5 +33,9 @@ mod listing;
 
 mod files;
 
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use files::Files;
 pub use source::file::Growing;
