@@ -1,11 +1,13 @@
 """A file that is truncated while it is sent: what arrives, and how it ends."""
 
 import collections
+import json
 import os
 import random
 import socket
 import ssl
 import struct
+import time
 
 from . import clients
 from .room import MIB
@@ -22,8 +24,8 @@ RECEIVE_BUFFER = 128 * 1024
 READ = 256 * 1024
 
 # `ending`: "reset" = the protocol says that it failed; "short" = only the announced length does;
-# "whole" = nothing does.
-Seen = collections.namedtuple("Seen", "lost foreign ending")
+# "whole" = nothing does. `unaccounted`: octets that the record says were sent and that did not come.
+Seen = collections.namedtuple("Seen", "lost foreign ending unaccounted")
 
 _content = b""
 
@@ -37,6 +39,8 @@ def once(server, room, h2):
     with open(path, "wb") as out:
         out.write(_content)
     left = random.randrange(SIZE // 2, SIZE - MIB)
+    log = server.records.get("tls" if h2 else "plain")
+    before = _records(log) if log else []
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     client.settimeout(20)
@@ -47,7 +51,29 @@ def once(server, room, h2):
             body, ending = _h1(client, server.plain, path, left)
     same = body == _content[:len(body)]
     # Octets past the cut may have been read before it; but each must be one that was in the file.
-    return Seen(max(0, left - len(body)), 0 if same else 1, ending)
+    sent = _sent(log, len(before)) if log else None
+    return Seen(
+        max(0, left - len(body)), 0 if same else 1, ending,
+        None if sent is None else sent - len(body))
+
+
+def _records(log):
+    try:
+        with open(log) as lines:
+            return lines.readlines()
+    except FileNotFoundError:
+        return []
+
+
+def _sent(log, before):
+    """What the next record says was sent; it is written right after the end."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        lines = _records(log)
+        if len(lines) > before and lines[before].endswith("\n"):
+            return json.loads(lines[before])["octets_sent"]
+        time.sleep(0.002)
+    raise RuntimeError("no record came")
 
 
 def _h1(client, port, path, left):

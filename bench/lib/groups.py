@@ -19,6 +19,8 @@ class Group:
     """
 
     fresh = False
+    # Whether endwell writes records that `measure` reads.
+    records = False
     cores = ALL
     peers = PEERS
     figures = ()
@@ -232,12 +234,14 @@ class Cut(Group):
     """A file truncated while it is sent."""
 
     name = "cut"
+    records = True
     peers = ("nginx", "caddy", "miniserve")
     figures = [
         figure for how in ("h1", "h2 tls") for figure in (
             Figure(f"cut {how}: tries", "up"),
             Figure(f"cut {how}: tries that lost octets", "down"),
-            Figure(f"cut {how}: octets lost, most", "down"),
+            Figure(f"cut {how}: octets that stayed and were lost, most", "down"),
+            Figure(f"cut {how}: octets in the record that did not arrive, most", "down"),
             Figure(f"cut {how}: octets that were never in the file", "down"),
             Figure(f"cut {how}: failure in the length alone", "down"),
             Figure(f"cut {how}: failure not visible", "down"))]
@@ -253,9 +257,12 @@ class Cut(Group):
             out.update({
                 f"cut {how}: tries": tries,
                 f"cut {how}: tries that lost octets": sum(one.lost > 0 for one in seen),
-                f"cut {how}: octets lost, most": max(one.lost for one in seen),
+                f"cut {how}: octets that stayed and were lost, most": max(one.lost for one in seen),
                 f"cut {how}: octets that were never in the file": sum(one.foreign for one in seen),
                 f"cut {how}: failure not visible": sum(one.ending == "whole" for one in seen)})
+            unaccounted = [one.unaccounted for one in seen if one.unaccounted is not None]
+            if unaccounted:
+                out[f"cut {how}: octets in the record that did not arrive, most"] = max(unaccounted)
             if how != "h1":
                 out[f"cut {how}: failure in the length alone"] = sum(
                     one.ending == "short" for one in seen)

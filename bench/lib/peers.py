@@ -73,6 +73,8 @@ class Server:
     def __init__(self, name, plain, h2c, tls):
         self.name, self.plain, self.h2c, self.tls = name, plain, h2c, tls
         self._started = {}
+        # Where endwell writes its records, by kind, as JSON; peers have none.
+        self.records = {}
 
     def start(self, kind, command, log, cores, **more):
         with open(log, "ab") as sink:
@@ -149,19 +151,22 @@ def _miniserve(name, room, cores):
     return server
 
 
-def _endwell(name, path, room, cores):
+def _endwell(name, path, room, cores, records):
     home = room.home(name)
     plain = free_port()
     server = Server(name, plain, plain, free_port())
-    command = [path, "serve", room.data, "--log", "/dev/null", "--listen"]
-    server.start("plain", [*command, f"127.0.0.1:{plain}"], home + "/out", cores)
-    server.start("tls", [
-        *command, f"127.0.0.1:{server.tls}", "--tls-cert", room.certificate, "--tls-key", room.key,
-    ], home + "/out", cores)
+    certificate = ["--tls-cert", room.certificate, "--tls-key", room.key]
+    for kind, port, more in (("plain", plain, []), ("tls", server.tls, certificate)):
+        log = ["--log", "/dev/null"]
+        if records:
+            server.records[kind] = f"{home}/{kind}.jsonl"
+            log = ["--log", server.records[kind], "--log-format", "json"]
+        command = [path, "serve", room.data, "--listen", f"127.0.0.1:{port}", *log, *more]
+        server.start(kind, command, home + "/out", cores)
     return server
 
 
-def start(names, builds, room, cores):
+def start(names, builds, room, cores, records=False):
     """Starts the named peers that are installed, and each build of endwell, on these cores."""
     servers = []
     try:
@@ -171,7 +176,7 @@ def start(names, builds, room, cores):
                 begin = {"nginx": _nginx, "caddy": _caddy, "miniserve": _miniserve}[program]
                 servers.append(begin(name, room, cores))
         for name, path in builds.items():
-            servers.append(_endwell(name, path, room, cores))
+            servers.append(_endwell(name, path, room, cores, records))
         return [server.wait() for server in servers]
     except BaseException:
         stop(servers)

@@ -20,9 +20,7 @@ class Room:
         os.mkdir(self.data)
         self._make("1k.bin", 1024)
         self._certificate()
-        self.sink = os.path.join(self.path, "sink")
-        subprocess.run(
-            ["gcc", "-O2", "-D_GNU_SOURCE", "-pthread", "-o", self.sink, HERE + "/sink.c"], check=True)
+        self._sink = os.path.join(self.path, "sink")
 
     def _make(self, name, size):
         """Octets that do not compress, written in one pass."""
@@ -47,6 +45,14 @@ class Room:
             "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
             "-keyout", self.key, "-out", self.certificate,
         ], check=True, stderr=subprocess.DEVNULL)
+
+    @property
+    def sink(self):
+        """The program of sink.c; compiled on first use."""
+        if not os.path.exists(self._sink):
+            subprocess.run(
+                ["gcc", "-O2", "-D_GNU_SOURCE", "-pthread", "-o", self._sink, HERE + "/sink.c"], check=True)
+        return self._sink
 
     def home(self, name):
         path = os.path.join(self.path, "home-" + name)
