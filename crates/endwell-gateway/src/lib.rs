@@ -25,13 +25,28 @@ mod validators;
 
 mod conditions;
 
+mod accept;
+
 mod range;
+
+mod query;
+
+mod disposition;
 
 mod reply;
 
 mod listing;
 
 mod files;
+
+#[cfg(feature = "run")]
+mod limited;
+
+#[cfg(feature = "run")]
+pub mod config;
+
+#[cfg(feature = "run")]
+pub mod run;
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

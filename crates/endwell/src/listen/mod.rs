@@ -7,6 +7,9 @@ mod accept;
 #[cfg(feature = "tls")]
 mod tls;
 
+#[cfg(feature = "tls")]
+pub use self::tls::TlsSwitch;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::wire::conn::Conn;
 use crate::wire::io::WireIo;
+use crate::wire::room;
 use crate::wire::socket::SharedTcp;
 use crate::wire::transport::Transport;
 
@@ -50,7 +54,7 @@ pub fn listen(tcp: TcpListener) -> Listener {
 pub struct Listener {
     tcp: TcpListener,
     #[cfg(feature = "tls")]
-    tls: Option<tls::Config>,
+    tls: Option<TlsSwitch>,
 }
 
 impl Listener {
@@ -91,6 +95,7 @@ impl Listener {
         let alive = TcpKeepalive::new().with_time(KEEPALIVE);
         let _ = SockRef::from(&tcp).set_tcp_keepalive(&alive);
         let tcp = SharedTcp::new(tcp);
+        tcp.limit_unsent(room::unsent(room::LEAST));
         let conn = Conn::new(tcp.clone(), self.is_tls(), remote);
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {

@@ -11,6 +11,8 @@
 #[allow(unsafe_code)]
 pub(crate) mod socket;
 
+pub(crate) mod room;
+
 pub(crate) mod conn;
 
 pub(crate) mod exchange;
