@@ -26,11 +26,11 @@ pub fn config(input: &[u8]) {
         }
     };
     for (at, entry) in given.iter().enumerate() {
-        check_place(&entry.origin, text);
-        let again = given[at + 1..]
-            .iter()
-            .any(|other| other.key.name() == entry.key.name());
-        assert!(!again, "{} twice", entry.key.name());
+        let rest = check_place(&entry.origin, text);
+        let (name, quoted) = (entry.key.name(), rest.starts_with(['"', '\'']));
+        assert!(quoted || rest.starts_with(name), "{name} stands elsewhere");
+        let again = given[at + 1..].iter().any(|other| other.key.name() == name);
+        assert!(!again, "{name} twice");
         assert!(entry.values.len() == 1 || entry.key.is_many());
     }
     let more = format!("{text}\n# A comment changes nothing.\n");
@@ -56,13 +56,15 @@ fn check_fault(fault: &Fault, text: &str) {
     check_place(&fault.origin, text);
 }
 
-fn check_place(origin: &Origin, text: &str) {
+/// What stands in its line from there on.
+fn check_place<'a>(origin: &Origin, text: &'a str) -> &'a str {
     let Origin::File { path, line, column } = origin else {
         panic!("{origin:?} is no place in the file");
     };
     assert_eq!(path, FILE);
     let line = text.split('\n').nth(*line - 1).expect("a line of the text");
-    assert!((1..=line.chars().count() + 1).contains(column));
+    let mut columns = line.char_indices().map(|(at, _)| at).chain([line.len()]);
+    &line[columns.nth(*column - 1).expect("a column of the line")..]
 }
 
 /// Names and values.
