@@ -48,5 +48,9 @@ pub mod config;
 #[cfg(feature = "run")]
 pub mod run;
 
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use files::Files;
 pub use source::file::Growing;
