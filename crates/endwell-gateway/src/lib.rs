@@ -33,5 +33,11 @@ mod listing;
 
 mod files;
 
+mod metrics;
+
+mod admin;
+
+pub use admin::{Admin, Readiness};
 pub use files::Files;
+pub use metrics::{Exposition, Metrics, Total};
 pub use source::file::Growing;
