@@ -52,11 +52,14 @@ pub use layer::{Answer, Endings, Layer};
 pub use observe::{Format, Log, Observer};
 pub use producer::{Abort, BoxError, ClientGone, Finished, Producer};
 pub use wire::body::{Signal, WireBody};
+pub use wire::remote::Remote;
 
 #[cfg(feature = "axum")]
 pub use app::{App, BoxedAnswer, ConnectionApp, app};
 #[cfg(feature = "tls")]
 pub use listen::TlsSwitch;
+#[cfg(all(feature = "listen", unix))]
+pub use listen::listen_unix;
 #[cfg(feature = "listen")]
 pub use listen::{Listener, listen};
 #[cfg(feature = "listen")]

@@ -80,10 +80,11 @@ impl Asked {
             || (self.method == Method::CONNECT && head.status.is_success());
         let framing = Framing::of(self.protocol, has_body, promised);
         let said_by = head.extensions.remove::<Marker>();
+        let situation = self.situation(&head.headers, framing, &exchange);
         let parts = Parts {
             policy: Arc::clone(&self.settings.policy),
             client: self.client,
-            situation: self.situation(&head.headers, framing, &exchange),
+            situation,
             said_by: said_by.map_or(SaidBy::Source, |marker| marker.0),
             trailers: self.sendable_trailers(&head.headers),
             promised,
@@ -95,7 +96,7 @@ impl Asked {
                 framing,
                 promised,
                 self.goes_at_once(&head.headers),
-                body.exchange().conn.is_some(),
+                situation.signals == Signals::Owned,
                 &self.settings.held,
             );
             if let Err((ending, said_by)) = how.hold(&mut body, framing).await {
@@ -131,10 +132,7 @@ impl Asked {
             protocol: self.protocol,
             framing,
             tls: conn.is_some_and(|conn| conn.tls),
-            signals: match conn {
-                Some(_) => Signals::Owned,
-                None => Signals::FramingOnly,
-            },
+            signals: conn.map_or(Signals::FramingOnly, |conn| conn.signals),
             open_chunk: self.client.open_chunk,
             document: match (self.client.document, is_private(headers)) {
                 (false, _) => Document::No,

@@ -4,7 +4,6 @@
 //! server. Gives: ticks and facts to the bodies ([`super::body`]), which way to close to the transport.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -12,17 +11,20 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
-use endwell_core::{Cause, HalfClose, Kind, Policy};
+use endwell_core::{Cause, HalfClose, Kind, Policy, Signals};
 use slab::Slab;
 use tokio::sync::Notify;
 
+use super::remote::Remote;
 use super::socket::{Departure, SharedTcp, TaskId, current_task};
 
 /// The state of one connection.
 pub(crate) struct Conn {
     tcp: Mutex<Option<SharedTcp>>,
     pub(crate) tls: bool,
-    pub(crate) remote: SocketAddr,
+    pub(crate) remote: Remote,
+    /// Who can tell on this wire that a message broke.
+    pub(crate) signals: Signals,
     policy: OnceLock<Arc<Policy>>,
     /// How often everything written had left user space.
     flushes: AtomicU64,
@@ -111,11 +113,16 @@ pub(crate) enum Departed {
 }
 
 impl Conn {
-    pub(crate) fn new(tcp: SharedTcp, tls: bool, remote: SocketAddr) -> Arc<Self> {
+    pub(crate) fn new(tcp: SharedTcp, tls: bool, remote: Remote) -> Arc<Self> {
+        let signals = match tcp.has_reset() {
+            true => Signals::Owned,
+            false => Signals::FramingOnly,
+        };
         Arc::new(Self {
             tcp: Mutex::new(Some(tcp)),
             tls,
             remote,
+            signals,
             policy: OnceLock::new(),
             flushes: AtomicU64::new(0),
             written: AtomicU64::new(0),
@@ -391,9 +398,12 @@ impl Conn {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Octets of ours that the peer's kernel has acknowledged, where that is known.
+    /// What changes while the peer takes octets, where that is known: how many its kernel has
+    /// acknowledged, or what is left in a unix socket.
     pub(crate) fn acked(&self) -> Option<u64> {
-        Some(self.tcp()?.facts()?.acked)
+        let tcp = self.tcp()?;
+        let facts = tcp.facts().map(|facts| facts.acked);
+        facts.or_else(|| tcp.unacknowledged())
     }
 
     /// Whether it carries many messages at once.

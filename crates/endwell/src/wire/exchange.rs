@@ -18,6 +18,7 @@ use http::header::{ACCEPT, HOST, HeaderName, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Request, Uri, Version};
 
 use super::conn::{Conn, Message, Progress};
+use super::remote::Remote;
 use crate::observe::Observer;
 
 /// A request and its response. The last owner's drop writes the record.
@@ -231,7 +232,9 @@ impl Exchange {
     /// What the peer's kernel acknowledged, where the connection carried nothing after it.
     fn acked(&self, sent: u64) -> Option<u64> {
         let conn = self.conn.as_ref()?;
-        if self.protocol.is_multiplexed() || conn.tls {
+        // Of a unix socket the kernel counts memory, not octets.
+        let unix = matches!(conn.remote, Remote::Unix { .. });
+        if self.protocol.is_multiplexed() || conn.tls || unix {
             return None;
         }
         Some(sent.saturating_sub(conn.unacknowledged_at_close()?))
