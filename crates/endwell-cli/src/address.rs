@@ -77,7 +77,8 @@ impl Address {
         }
     }
 
-    fn resolve(&self) -> anyhow::Result<Vec<SocketAddr>> {
+    /// Every address that the host has.
+    pub(crate) fn resolve(&self) -> anyhow::Result<Vec<SocketAddr>> {
         let host = &self.host;
         let found = (host.as_str(), self.port).to_socket_addrs();
         let mut all: Vec<_> = found

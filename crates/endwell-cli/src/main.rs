@@ -9,6 +9,12 @@ mod duration;
 
 mod address;
 
+mod endpoint;
+
+mod activation;
+
+mod notify;
+
 mod tls;
 
 mod log;
@@ -16,6 +22,8 @@ mod log;
 mod signals;
 
 mod serve;
+
+mod health;
 
 use std::process::ExitCode;
 
@@ -31,6 +39,7 @@ const AFTER_HELP: &str = "\
 Examples:
   endwell serve                    this folder, on http://127.0.0.1:8080
   endwell serve --help             everything that `serve` can do
+  endwell health                   whether a server with --admin is well
 
 Exit codes:
   0  done
@@ -48,13 +57,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Serve(serve::Serve),
+    Health(health::Health),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::try_parse() {
-        Ok(Cli {
-            verb: Verb::Serve(serve),
-        }) => serve.run(),
+        Ok(Cli { verb }) => match verb {
+            Verb::Serve(serve) => serve.run(),
+            Verb::Health(health) => health.run(),
+        },
         Err(error) => return misunderstood(&error),
     };
     match done {
@@ -82,6 +93,7 @@ fn misunderstood(error: &clap::Error) -> ExitCode {
     }
     let help = match std::env::args().nth(1).as_deref() {
         Some("serve") => "endwell serve --help",
+        Some("health") => "endwell health --help",
         Some(_) | None => "endwell --help",
     };
     say(&format!(

@@ -12,16 +12,19 @@ use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use endwell::core::HalfClose;
 use endwell::{Format, Listener, Log, Policy, Shutdown};
-use endwell_gateway::{Files, Growing};
+use endwell_gateway::{Admin, Files, Growing, Metrics, Readiness};
 use rustls::ServerConfig;
 use tokio::task::JoinSet;
 
-use crate::address::Address;
+use crate::activation::Passed;
+use crate::endpoint::{Endpoint, shown};
 use crate::log::{Output, Reopen};
 use crate::say::{Usage, say};
 use crate::signals::{self, Stop};
-use crate::{duration, tls};
+use crate::{duration, notify, tls};
 
+/// Where to listen if nothing else is said.
+const DEFAULT: &str = "127.0.0.1:8080";
 /// How long connections may take to be reset after the second signal.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
@@ -30,6 +33,8 @@ Examples:
   endwell serve                                  this folder, on http://127.0.0.1:8080
   endwell serve dumps --listen 0.0.0.0:80        a folder, to the whole network
   endwell serve --listen [::1]:0                 a free port on IPv6
+  endwell serve --listen unix:/run/e.sock?mode=660  for a reverse proxy on this machine
+  endwell serve --admin 127.0.0.1:8081           with /healthz, /readyz and /metrics there
   endwell serve --tls-self-signed                https, for a try
   endwell serve --tls-cert c.pem --tls-key k.pem https
   endwell serve --log-format json --log a.jsonl  one JSON object a response
@@ -57,9 +62,15 @@ pub(crate) struct Serve {
     #[arg(default_value = ".")]
     dir: PathBuf,
 
-    /// Where to listen: an address or a name with a port, 0 for a free one; may be repeated
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    listen: Vec<Address>,
+    /// Where to listen: an address or a name with a port, 0 for a free one, or unix:PATH with
+    /// ?mode=660 behind it if wanted; may be repeated [default: the sockets that a service manager
+    /// passed, else 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<Endpoint>,
+
+    /// Where operators ask: /healthz, /readyz, /metrics and a page; not for the public
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<Endpoint>,
 
     /// Certificate for https, with its chain: a PEM file
     #[arg(long, value_name = "FILE")]
@@ -128,6 +139,7 @@ enum WhenGrowing {
 impl Serve {
     /// Serves until a signal comes.
     pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
+        let passed = Passed::take().map_err(anyhow::Error::msg)?;
         let tls = self.tls()?;
         let files = files(&self.dir)?.growing(match self.growing {
             WhenGrowing::Fail => Growing::Fail,
@@ -144,7 +156,7 @@ impl Serve {
             .enable_all()
             .build()
             .context("cannot start")?;
-        let code = runtime.block_on(self.serve(files, tls, &log, reopen));
+        let code = runtime.block_on(self.serve(passed, files, tls, &log, reopen));
         // A read that hangs on a dead disk must not keep the process.
         runtime.shutdown_background();
         log.close().context("cannot write the log")?;
@@ -159,27 +171,54 @@ impl Serve {
 
     async fn serve(
         &self,
+        passed: Passed,
         files: Files,
         tls: Option<Arc<ServerConfig>>,
         log: &Arc<Log>,
         reopen: Option<Reopen>,
     ) -> anyhow::Result<ExitCode> {
         let mut stop = Stop::new().context("cannot wait for signals")?;
-        if let Some(reopen) = reopen {
-            signals::at_hangup(move || reopen.ask()).context("cannot wait for signals")?;
+        let again = move || {
+            notify::reloading();
+            if let Some(reopen) = &reopen {
+                reopen.ask();
+            }
+            notify::ready("accepting connections");
+        };
+        signals::at_hangup(again).context("cannot wait for signals")?;
+        let passed = passed.listen().context("cannot use the sockets passed")?;
+        let mut operators = passed.admin;
+        if let Some(admin) = &self.admin {
+            operators.extend(admin.bind().await?);
         }
-        let listeners = self.bind(tls).await?;
-        announce(&files, &listeners)?;
+        let listeners = self.bind(passed.serve, tls).await?;
+        announce(&files, &listeners, &operators);
         let shutdown = Shutdown::new();
+        // Without anybody who could ask there is nothing to count.
+        let metrics = (!operators.is_empty()).then(Metrics::new);
+        let readiness = Readiness::new();
+        let _watching = metrics.as_ref().map(|metrics| {
+            let log = Arc::clone(log);
+            let help = "Records that found no room because the log was too slow.";
+            let dropped = move || log.dropped();
+            metrics.counter("endwell_log_records_dropped_total", help, dropped);
+            watch(
+                operators,
+                Admin::new(Arc::clone(metrics), readiness.clone()),
+            )
+        });
         let mut servers = JoinSet::new();
         for listener in listeners {
             let server = endwell::serve(listener, files.clone())
                 .policy(self.policy())
-                .observer(Arc::clone(log))
+                .observer((metrics.clone(), Arc::clone(log)))
                 .shutdown(shutdown.clone())
                 .drain(self.drain);
             servers.spawn(server.into_future());
         }
+        readiness.accepting();
+        notify::ready("accepting connections");
+        notify::feed_watchdog();
         tokio::select! {
             () = stop.next() => {}
             ended = servers.join_next() => {
@@ -190,6 +229,8 @@ impl Serve {
             "stopping: responses may run for {}; a second signal ends them at once",
             duration::show(self.drain)
         ));
+        readiness.draining();
+        notify::stopping("draining");
         shutdown.drain();
         tokio::select! {
             () = all(&mut servers) => return Ok(ExitCode::SUCCESS),
@@ -201,18 +242,26 @@ impl Serve {
         Ok(ExitCode::FAILURE)
     }
 
-    async fn bind(&self, tls: Option<Arc<ServerConfig>>) -> anyhow::Result<Vec<Listener>> {
-        let mut listeners = Vec::new();
-        for address in &self.listen {
-            for tcp in address.bind().await? {
-                let listener = endwell::listen(tcp);
-                listeners.push(match &tls {
-                    Some(tls) => listener.tls(Arc::clone(tls)),
-                    None => listener,
-                });
-            }
+    /// Listens where it is told to, beside the sockets that were passed.
+    async fn bind(
+        &self,
+        passed: Vec<Listener>,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> anyhow::Result<Vec<Listener>> {
+        let mut listeners = passed;
+        let default = [DEFAULT.parse().map_err(anyhow::Error::msg)?];
+        let endpoints = match (self.listen.is_empty(), listeners.is_empty()) {
+            (true, true) => &default[..],
+            (_, _) => &self.listen,
+        };
+        for endpoint in endpoints {
+            listeners.extend(endpoint.bind().await?);
         }
-        Ok(listeners)
+        let encrypted = |listener: Listener| match &tls {
+            Some(tls) => listener.tls(Arc::clone(tls)),
+            None => listener,
+        };
+        Ok(listeners.into_iter().map(encrypted).collect())
     }
 
     fn tls(&self) -> anyhow::Result<Option<Arc<ServerConfig>>> {
@@ -232,7 +281,8 @@ impl Serve {
     /// What a certificate for this server must name.
     fn names(&self) -> Vec<String> {
         let always = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-        let listening = self.listen.iter().map(|address| address.host().to_owned());
+        let listening = self.listen.iter().filter_map(Endpoint::host);
+        let listening = listening.map(str::to_owned);
         let mut names: Vec<_> = always.into_iter().chain(listening).collect();
         names.sort();
         names.dedup();
@@ -265,17 +315,26 @@ fn files(dir: &Path) -> anyhow::Result<Files> {
     })
 }
 
+/// Lets operators ask until it is dropped: longer than the server serves.
+fn watch(operators: Vec<Listener>, admin: Admin) -> JoinSet<io::Result<()>> {
+    let mut servers = JoinSet::new();
+    for listener in operators {
+        servers.spawn(endwell::serve(listener, admin.clone()).into_future());
+    }
+    servers
+}
+
 /// Says what is served, and where.
-fn announce(files: &Files, listeners: &[Listener]) -> anyhow::Result<()> {
+fn announce(files: &Files, listeners: &[Listener], operators: &[Listener]) {
     let root = files.root();
     let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
     say(&format!("serving {}", root.display()));
-    for listener in listeners {
-        let scheme = if listener.is_tls() { "https" } else { "http" };
-        let address = listener.local_addr().context("cannot tell the address")?;
-        say(&format!("listening on {scheme}://{address}"));
+    for listener in operators {
+        say(&format!("admin on {}", shown(listener)));
     }
-    Ok(())
+    for listener in listeners {
+        say(&format!("listening on {}", shown(listener)));
+    }
 }
 
 /// Waits until every server has stopped.
