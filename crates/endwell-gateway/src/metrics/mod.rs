@@ -11,6 +11,7 @@ mod process;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use endwell::{Observer, Record};
 
@@ -34,6 +35,7 @@ use self::text::{Text, Type};
 /// ```
 pub struct Metrics {
     counts: Counts,
+    began: SystemTime,
     further: Mutex<Vec<Further>>,
 }
 
@@ -61,6 +63,7 @@ impl Metrics {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             counts: Counts::new(),
+            began: SystemTime::now(),
             further: Mutex::default(),
         })
     }
@@ -128,7 +131,7 @@ impl Metrics {
         let name = "endwell_build_info";
         text.metric(name, Type::Gauge, "The version that runs.");
         text.sample(name, &[("version", env!("CARGO_PKG_VERSION"))], 1);
-        process::write(&mut text);
+        process::write(&mut text, self.began);
         text.end()
     }
 

@@ -3,6 +3,7 @@
 //! Reads: `/proc/self`. Gives: figures; each that the system does not tell is left out.
 
 use std::fs;
+use std::time::SystemTime;
 
 use super::text::{Text, Type};
 
@@ -11,7 +12,10 @@ use super::text::{Text, Type};
 const TICKS: f64 = 100.0;
 
 /// Writes the metrics of the process, under the names that the client libraries of Prometheus use.
-pub(super) fn write(text: &mut Text) {
+///
+/// `began` is when the server began to count, milliseconds after the process: where a service
+/// manager hides the system's part of `/proc`, nothing tells that of the process itself.
+pub(super) fn write(text: &mut Text, began: SystemTime) {
     let status = read("/proc/self/status");
     let stat = read("/proc/self/stat");
     let mut gauge = |name, help, value: Option<f64>| {
@@ -43,8 +47,8 @@ pub(super) fn write(text: &mut Text) {
     );
     gauge(
         "process_start_time_seconds",
-        "When the process began, in seconds since 1970.",
-        started(&stat, &read("/proc/stat")),
+        "When the server began, in seconds since 1970.",
+        seconds_since_1970(began),
     );
     if let Some(seconds) = cpu_seconds(&stat) {
         let name = "process_cpu_seconds_total";
@@ -98,9 +102,9 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
     Some((stat_field(stat, 14)? + stat_field(stat, 15)?) / TICKS)
 }
 
-fn started(stat: &str, system: &str) -> Option<f64> {
-    let boot: f64 = field(system, "btime ")?.parse().ok()?;
-    Some(boot + stat_field(stat, 22)? / TICKS)
+fn seconds_since_1970(time: SystemTime) -> Option<f64> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(since.as_millis() as f64 / 1e3)
 }
 
 #[cfg(test)]
@@ -118,7 +122,6 @@ mod tests {
         let limits = "Max processes  10  10  processes\nMax open files            1024                 524288               files\n";
         assert_eq!(max_fds(limits), Some(1024.0));
         assert_eq!(cpu_seconds(STAT), Some(3.0));
-        assert_eq!(started(STAT, "cpu 1 2\nbtime 1000\n"), Some(1123.45));
     }
 
     #[test]
