@@ -177,13 +177,18 @@ impl Serve {
         log: &Arc<Log>,
         reopen: Option<Reopen>,
     ) -> anyhow::Result<ExitCode> {
-        let mut stop = Stop::new().context("cannot wait for signals")?;
+        let stop = Stop::new().context("cannot wait for signals")?;
+        let readiness = Readiness::new();
+        let accepting = readiness.clone();
         let again = move || {
-            notify::reloading();
             if let Some(reopen) = &reopen {
                 reopen.ask();
             }
-            notify::ready("accepting connections");
+            // Before it starts and once it stops, the service manager awaits another word.
+            if accepting.is_accepting() {
+                notify::reloading();
+                notify::ready("accepting connections");
+            }
         };
         signals::at_hangup(again).context("cannot wait for signals")?;
         let passed = passed.listen().context("cannot use the sockets passed")?;
@@ -196,8 +201,7 @@ impl Serve {
         let shutdown = Shutdown::new();
         // Without anybody who could ask there is nothing to count.
         let metrics = (!operators.is_empty()).then(Metrics::new);
-        let readiness = Readiness::new();
-        let _watching = metrics.as_ref().map(|metrics| {
+        let mut watching = metrics.as_ref().map(|metrics| {
             let log = Arc::clone(log);
             let help = "Records that found no room because the log was too slow.";
             let dropped = move || log.dropped();
@@ -216,6 +220,24 @@ impl Serve {
                 .drain(self.drain);
             servers.spawn(server.into_future());
         }
+        let stopped = self
+            .until_stopped(stop, &shutdown, servers, &readiness)
+            .await;
+        if let Some(watching) = &mut watching {
+            // The file of a unix socket goes with its listener.
+            watching.shutdown().await;
+        }
+        stopped
+    }
+
+    /// Serves until a signal comes, and stops.
+    async fn until_stopped(
+        &self,
+        mut stop: Stop,
+        shutdown: &Shutdown,
+        mut servers: JoinSet<io::Result<()>>,
+        readiness: &Readiness,
+    ) -> anyhow::Result<ExitCode> {
         readiness.accepting();
         notify::ready("accepting connections");
         notify::feed_watchdog();

@@ -189,9 +189,19 @@ fn a_unix_socket_is_made_served_and_removed() {
     folder.write("file", "content");
     let path = folder.path("http.sock");
     let listen = format!("unix:{}?mode=660", path.display());
+    let operators = folder.path("admin.sock");
+    let admin = format!("unix:{}", operators.display());
     let mut command = endwell();
-    command.args(["serve", folder.root(), "--listen", &listen]);
+    command.args([
+        "serve",
+        folder.root(),
+        "--listen",
+        &listen,
+        "--admin",
+        &admin,
+    ]);
     let mut server = Server::start_with(&mut command, 1);
+    assert_eq!(run(&["health", &admin]).0, Some(0));
     assert_eq!(server.urls, [format!("unix:{}", path.display())]);
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o660);
@@ -207,7 +217,7 @@ fn a_unix_socket_is_made_served_and_removed() {
 
     server.signal("TERM");
     assert!(server.wait().success());
-    assert!(!path.exists());
+    assert!(!path.exists() && !operators.exists());
 }
 
 #[test]
