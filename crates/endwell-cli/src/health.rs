@@ -3,16 +3,17 @@
 //! Reads: one HTTP response of an admin listener. Gives: an exit code.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::anyhow;
-use clap::Args;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use endwell_gateway::config::{Endpoint, parse_duration};
+use endwell_gateway::run::say;
 
-use crate::duration;
-use crate::endpoint::Endpoint;
-use crate::say::say;
+use crate::{USAGE, complain};
+
+pub(crate) const NAME: &str = "health";
 
 /// A head of our own is far shorter.
 const LONGEST: usize = 4096;
@@ -28,58 +29,74 @@ Exit codes:
   1  it is not, or does not answer in time
   2  the command line asks for what cannot be";
 
-/// Asks the admin listener of a running server whether it is well.
-#[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
-pub(crate) struct Health {
-    /// The address that `endwell serve --admin` was given
-    #[arg(value_name = "ADDR", default_value = "127.0.0.1:8081")]
-    admin: Endpoint,
-
-    /// Ask whether it accepts connections, not only whether it is alive
-    #[arg(long)]
-    ready: bool,
-
-    /// How long the answer may take
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration::parse)]
-    timeout: Duration,
+pub(crate) fn command() -> Command {
+    let admin = Arg::new("admin")
+        .value_name("ADDR")
+        .value_parser(value_parser!(Endpoint))
+        .default_value("127.0.0.1:8081")
+        .help("The address that `endwell serve --admin` was given");
+    let ready = Arg::new("ready")
+        .long("ready")
+        .action(ArgAction::SetTrue)
+        .help("Ask whether it accepts connections, not only whether it is alive");
+    let timeout = Arg::new("timeout")
+        .long("timeout")
+        .value_name("DURATION")
+        .value_parser(parse_duration)
+        .default_value("2s")
+        .help("How long the answer may take");
+    Command::new(NAME)
+        .about("Asks the admin listener of a running server whether it is well")
+        .after_help(AFTER_HELP)
+        .args([admin, ready, timeout])
 }
 
-impl Health {
-    /// Asks, and says what is wrong.
-    pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
-        let path = if self.ready { "/readyz" } else { "/healthz" };
-        let status = self.status(path).map_err(|error| {
-            anyhow!("no answer ({error}); is it started with --admin and this address?")
-        })?;
-        if status == 200 {
-            return Ok(ExitCode::SUCCESS);
+pub(crate) fn run(given: &ArgMatches) -> ExitCode {
+    let admin = given.get_one::<Endpoint>("admin");
+    let timeout = given.get_one::<Duration>("timeout");
+    let (Some(admin), Some(timeout)) = (admin, timeout) else {
+        return ExitCode::from(USAGE);
+    };
+    let path = if given.get_flag("ready") {
+        "/readyz"
+    } else {
+        "/healthz"
+    };
+    match answer(admin, path, Instant::now() + *timeout) {
+        Ok(200) => ExitCode::SUCCESS,
+        Ok(status) => {
+            say(&format!("{path} is answered with {status}"));
+            ExitCode::FAILURE
         }
-        say(&format!("{path} is answered with {status}"));
-        Ok(ExitCode::FAILURE)
+        Err(error) => {
+            complain(&format!(
+                "no answer ({error}); is it started with --admin and this address?"
+            ));
+            ExitCode::FAILURE
+        }
     }
+}
 
-    fn status(&self, path: &str) -> io::Result<u16> {
-        let until = Instant::now() + self.timeout;
-        match &self.admin {
-            Endpoint::Tcp(address) => {
-                let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-                for address in address.resolve().map_err(io::Error::other)? {
-                    match TcpStream::connect_timeout(&address, left(until)?) {
-                        Ok(mut tcp) => return ask(&mut tcp, path, until),
-                        Err(error) => last = error,
-                    }
+/// The status that the server answers with.
+fn answer(admin: &Endpoint, path: &str, until: Instant) -> io::Result<u16> {
+    match admin {
+        Endpoint::Tcp(address) => {
+            let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+            for address in (address.host(), address.port()).to_socket_addrs()? {
+                match TcpStream::connect_timeout(&address, left(until)?) {
+                    Ok(mut tcp) => return ask(&mut tcp, path, until),
+                    Err(error) => last = error,
                 }
-                Err(last)
             }
-            #[cfg(unix)]
-            Endpoint::Unix { path: socket, .. } => {
-                let mut unix = std::os::unix::net::UnixStream::connect(socket)?;
-                ask(&mut unix, path, until)
-            }
-            #[cfg(not(unix))]
-            Endpoint::Unix { .. } => Err(io::ErrorKind::Unsupported.into()),
+            Err(last)
         }
+        #[cfg(unix)]
+        Endpoint::Unix { path: socket, .. } => {
+            let mut unix = std::os::unix::net::UnixStream::connect(socket)?;
+            ask(&mut unix, path, until)
+        }
+        #[cfg(not(unix))]
+        Endpoint::Unix { .. } => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 

@@ -1,81 +1,82 @@
 //! The command `endwell`: one verb a file.
 //!
-//! Reads: the command line. Gives: an exit code; errors as one line on standard error.
+//! Reads: the command line. Gives: an exit code; errors as lines on standard error.
 #![forbid(unsafe_code)]
-
-mod say;
-
-mod duration;
-
-mod address;
-
-mod endpoint;
-
-mod activation;
-
-mod notify;
-
-mod tls;
-
-mod log;
-
-mod signals;
 
 mod serve;
 
+mod config;
+
 mod health;
+
+mod completions;
+
+mod man;
 
 use std::process::ExitCode;
 
+use clap::Command;
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use endwell_gateway::run::say;
 
-use crate::say::{Usage, say};
-
-/// The exit code of a command line that asks for what cannot be.
+/// The exit code of a command line, an environment or a file that asks for what cannot be.
 const USAGE: u8 = 2;
 
 const AFTER_HELP: &str = "\
 Examples:
   endwell serve                    this folder, on http://127.0.0.1:8080
   endwell serve --help             everything that `serve` can do
-  endwell health                   whether a server with --admin is well
 
 Exit codes:
   0  done
   1  it could not be done, or was ended at once
-  2  the command line asks for what cannot be";
+  2  the command line, the environment or the configuration asks for what cannot be";
 
-/// HTTP responses that end well, or say so.
-#[derive(Debug, Parser)]
-#[command(name = "endwell", version, after_help = AFTER_HELP)]
-struct Cli {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    Serve(serve::Serve),
-    Health(health::Health),
+fn command() -> Command {
+    Command::new("endwell")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("HTTP responses that end well, or say so")
+        .after_help(AFTER_HELP)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(serve::command())
+        .subcommand(config::command())
+        .subcommand(health::command())
+        .subcommand(completions::command())
+        .subcommand(man::command())
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::try_parse() {
-        Ok(Cli { verb }) => match verb {
-            Verb::Serve(serve) => serve.run(),
-            Verb::Health(health) => health.run(),
-        },
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
         Err(error) => return misunderstood(&error),
     };
-    match done {
-        Ok(code) => code,
+    match matches.subcommand() {
+        Some((serve::NAME, given)) => serve::run(given),
+        Some((config::NAME, given)) => config::run(given),
+        Some((health::NAME, given)) => health::run(given),
+        Some((completions::NAME, given)) => completions::run(given, command()),
+        Some((man::NAME, given)) => man::run(given, command()),
+        // clap knows no other verb, and wants one.
+        Some(_) | None => ExitCode::from(USAGE),
+    }
+}
+
+/// Says what is wrong, a line each.
+fn complain(error: &impl ToString) {
+    for line in error.to_string().lines() {
+        say(&format!("error: {line}"));
+    }
+}
+
+/// Writes to standard output, all or nothing of which is read by somebody.
+fn print(text: &[u8]) -> ExitCode {
+    use std::io::Write;
+    match std::io::stdout().lock().write_all(text) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("error: {error:#}"));
-            match error.is::<Usage>() {
-                true => ExitCode::from(USAGE),
-                false => ExitCode::FAILURE,
-            }
+            say(&format!("error: cannot write to standard output ({error})"));
+            ExitCode::FAILURE
         }
     }
 }
@@ -91,16 +92,26 @@ fn misunderstood(error: &clap::Error) -> ExitCode {
             ExitCode::from(USAGE)
         };
     }
-    let help = match std::env::args().nth(1).as_deref() {
-        Some("serve") => "endwell serve --help",
-        Some("health") => "endwell health --help",
-        Some(_) | None => "endwell --help",
-    };
     say(&format!(
-        "{}; see {help}",
-        sentence(&error.render().to_string())
+        "{}; see {}",
+        sentence(&error.render().to_string()),
+        help()
     ));
     ExitCode::from(USAGE)
+}
+
+/// The help of the verb that was given.
+fn help() -> String {
+    let mut command = command();
+    let mut help = "endwell".to_owned();
+    for word in std::env::args().skip(1) {
+        let Some(verb) = command.find_subcommand(&word) else {
+            break;
+        };
+        help += &format!(" {word}");
+        command = verb.clone();
+    }
+    help + " --help"
 }
 
 /// What is wrong, and a name that was perhaps meant; without usage lines.

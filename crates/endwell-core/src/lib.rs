@@ -26,6 +26,8 @@ mod policy;
 
 mod plan;
 
+pub mod fields;
+
 mod evidence;
 
 mod verdict;
@@ -40,7 +42,7 @@ pub use plan::{Document, Situation, WireEnding, plan, table};
 pub use policy::{
     Client, DegradedDocuments, Grace, HalfClose, Hold, Linger, Policy, Signals, Unprotected,
 };
-pub use protocol::Protocol;
+pub use protocol::{Protocol, Trailers};
 pub use record::{Phase, Record};
 pub use severity::Severity;
 pub use tally::Tally;

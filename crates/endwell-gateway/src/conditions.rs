@@ -53,7 +53,7 @@ pub(crate) fn allow_range(headers: &HeaderMap, version: &Validators) -> bool {
 }
 
 /// All lines of a field as one list.
-fn list(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+pub(crate) fn list(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let mut lines = headers
         .get_all(name)
         .iter()
@@ -89,8 +89,11 @@ mod tests {
         let now = modified + Duration::from_secs(10);
         let version = Validators::of(8000, Some(modified), now);
         let fields = fields.iter().cloned();
-        let headers = fields.map(|(name, value)| (name, HeaderValue::from_static(value)));
-        evaluate(&HeaderMap::from_iter(headers), &version)
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        evaluate(&headers, &version)
     }
 
     #[test]
@@ -118,13 +121,77 @@ mod tests {
         }
     }
 
+    /// The steps of RFC 9110 section 13.2.2, two and more fields at a time.
     #[test]
-    fn tags_come_before_dates() {
-        let none_match = [(IF_NONE_MATCH, "\"x\""), (IF_MODIFIED_SINCE, DATE)];
-        assert_eq!(evaluated(&none_match), Condition::Met);
-        let matches = [(IF_MATCH, TAG), (IF_UNMODIFIED_SINCE, EARLIER)];
-        assert_eq!(evaluated(&matches), Condition::Met);
-        let both = [(IF_MATCH, TAG), (IF_NONE_MATCH, TAG)];
-        assert_eq!(evaluated(&both), Condition::NotModified);
+    fn conditions_have_an_order() {
+        const OTHER: &str = "\"x\"";
+        let (met, unmodified, failed) = (Condition::Met, Condition::NotModified, Condition::Failed);
+        for (fields, expected) in [
+            // Step 1 replaces step 2: a date does not count beside a tag.
+            (vec![(IF_MATCH, TAG), (IF_UNMODIFIED_SINCE, EARLIER)], met),
+            (
+                vec![(IF_MATCH, OTHER), (IF_UNMODIFIED_SINCE, LATER)],
+                failed,
+            ),
+            // Step 3 replaces step 4.
+            (vec![(IF_NONE_MATCH, OTHER), (IF_MODIFIED_SINCE, DATE)], met),
+            (
+                vec![(IF_NONE_MATCH, TAG), (IF_MODIFIED_SINCE, EARLIER)],
+                unmodified,
+            ),
+            // Steps 1 and 2 come before 3 and 4.
+            (vec![(IF_MATCH, TAG), (IF_NONE_MATCH, TAG)], unmodified),
+            (vec![(IF_MATCH, OTHER), (IF_NONE_MATCH, TAG)], failed),
+            (vec![(IF_MATCH, TAG), (IF_NONE_MATCH, OTHER)], met),
+            (vec![(IF_MATCH, OTHER), (IF_MODIFIED_SINCE, DATE)], failed),
+            (vec![(IF_MATCH, "*"), (IF_NONE_MATCH, "*")], unmodified),
+            (
+                vec![(IF_UNMODIFIED_SINCE, DATE), (IF_MODIFIED_SINCE, DATE)],
+                unmodified,
+            ),
+            (
+                vec![(IF_UNMODIFIED_SINCE, EARLIER), (IF_MODIFIED_SINCE, DATE)],
+                failed,
+            ),
+            (
+                vec![(IF_UNMODIFIED_SINCE, EARLIER), (IF_NONE_MATCH, TAG)],
+                failed,
+            ),
+            (
+                vec![(IF_UNMODIFIED_SINCE, DATE), (IF_NONE_MATCH, OTHER)],
+                met,
+            ),
+            // What is no date is no field.
+            (
+                vec![(IF_UNMODIFIED_SINCE, "x"), (IF_MODIFIED_SINCE, DATE)],
+                unmodified,
+            ),
+            (
+                vec![(IF_UNMODIFIED_SINCE, DATE), (IF_MODIFIED_SINCE, "x")],
+                met,
+            ),
+            // Of a field that came twice, tags are one list, dates count as none.
+            (
+                vec![(IF_NONE_MATCH, OTHER), (IF_NONE_MATCH, TAG)],
+                unmodified,
+            ),
+            (vec![(IF_MATCH, OTHER), (IF_MATCH, TAG)], met),
+            (
+                vec![(IF_MODIFIED_SINCE, DATE), (IF_MODIFIED_SINCE, DATE)],
+                met,
+            ),
+            (
+                vec![
+                    (IF_MATCH, TAG),
+                    (IF_UNMODIFIED_SINCE, EARLIER),
+                    (IF_NONE_MATCH, OTHER),
+                    (IF_MODIFIED_SINCE, LATER),
+                ],
+                met,
+            ),
+        ] {
+            assert_eq!(evaluated(&fields), expected, "{fields:?}");
+        }
+        assert_eq!(evaluated(&[]), met);
     }
 }

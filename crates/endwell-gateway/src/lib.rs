@@ -25,7 +25,13 @@ mod validators;
 
 mod conditions;
 
+mod accept;
+
 mod range;
+
+mod query;
+
+mod disposition;
 
 mod reply;
 
@@ -36,6 +42,15 @@ mod files;
 mod metrics;
 
 mod admin;
+
+#[cfg(feature = "run")]
+mod limited;
+
+#[cfg(feature = "run")]
+pub mod config;
+
+#[cfg(feature = "run")]
+pub mod run;
 
 pub use admin::{Admin, Readiness};
 pub use files::Files;

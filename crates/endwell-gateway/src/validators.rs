@@ -37,6 +37,17 @@ impl Validators {
         }
     }
 
+    /// The same for another content coding of it: each has its own tag (RFC 9110 section 8.8.3.3).
+    pub(crate) fn coded(mut self, coding: &str) -> Self {
+        self.tag.opaque = format!("{}-{coding}", self.tag.opaque);
+        self
+    }
+
+    /// Whether the version is known for certain: nothing can change without a new time any more.
+    pub(crate) fn is_certain(&self) -> bool {
+        !self.tag.weak
+    }
+
     /// The value of `ETag`.
     pub(crate) fn tag(&self) -> String {
         self.tag.to_string()
@@ -156,6 +167,10 @@ mod tests {
         assert_eq!(old().tag(), "\"1f40-ae1b981bc490a00\"");
         assert_eq!(young().tag(), "W/\"1f40-ae1b981bc490a00\"");
         assert_eq!(old().last_modified().as_deref(), Some(DATE));
+        let coded = old().coded("br");
+        assert_eq!(coded.tag(), "\"1f40-ae1b981bc490a00-br\"");
+        assert!(!coded.is_in_weakly(&old().tag()) && !coded.is_exactly(&old().tag()));
+        assert!(coded.is_exactly(&coded.tag()) && coded.is_certain() && !young().is_certain());
     }
 
     #[test]

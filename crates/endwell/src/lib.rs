@@ -52,6 +52,7 @@ pub use layer::{Answer, Endings, Layer};
 pub use observe::{Format, Log, Observer};
 pub use producer::{Abort, BoxError, ClientGone, Finished, Producer};
 pub use wire::body::{Signal, WireBody};
+pub use wire::exchange::protocol;
 pub use wire::remote::Remote;
 
 #[cfg(feature = "axum")]

@@ -6,6 +6,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -54,6 +55,14 @@ impl Producer {
     pub async fn send(&mut self, octets: impl Into<Bytes>) -> Result<(), ClientGone> {
         let mut octets = Some(octets.into());
         poll_fn(|cx| self.slot.poll_put(&mut octets, cx)).await
+    }
+
+    /// How many octets the next frame best has: 64 KiB, or what the connection advises, from
+    /// 32 KiB for a peer that has not shown yet that it reads to 256 KiB for one that reads fast.
+    ///
+    /// A frame of any size is sent; one of this size costs little memory when the peer stalls.
+    pub fn frame_size(&self) -> usize {
+        self.slot.advised.load(Ordering::Relaxed)
     }
 
     /// Lets the head go out before the first octet.
@@ -208,10 +217,24 @@ fn in_full(error: &dyn StdError) -> String {
     text
 }
 
+/// A frame of this size is read and written about as fast as a larger one.
+const FRAME: usize = 64 * 1024;
+
 /// One frame of room between a producer and its body.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Slot {
     state: Mutex<State>,
+    /// Octets that the next frame best has.
+    advised: AtomicUsize,
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            advised: AtomicUsize::new(FRAME),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -226,6 +249,11 @@ struct State {
 }
 
 impl Slot {
+    /// The connection has room for frames of so many octets.
+    pub(crate) fn advise(&self, octets: usize) {
+        self.advised.store(octets, Ordering::Relaxed);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,8 +16,16 @@ pub(super) struct Fingerprint {
     pub(super) modified: Option<SystemTime>,
     /// Absent where the system has no `ctime`.
     names: Option<Names>,
-    /// The path of the open file, where the system tells it.
-    pub(super) path: Option<PathBuf>,
+    path: Noted,
+}
+
+/// What is known of the path of an open file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Noted {
+    /// It was not asked for: the file is read at once, and nothing excuses a change meanwhile.
+    NotYet,
+    /// What the system told, if it tells it.
+    As(Option<PathBuf>),
 }
 
 /// What has happened to a file's content.
@@ -53,13 +61,19 @@ impl Change {
 }
 
 impl Fingerprint {
-    pub(super) fn of(file: &File, metadata: &Metadata) -> Self {
+    pub(super) fn of(metadata: &Metadata) -> Self {
         Self {
             size: metadata.len(),
             modified: metadata.modified().ok(),
             names: Names::of(metadata),
-            path: os::path_of(file),
+            path: Noted::NotYet,
         }
+    }
+
+    /// Notes the path of a file that takes long to send, so that a rename can be told from a
+    /// rewrite.
+    pub(super) fn note_path(&mut self, file: &File) {
+        self.path = Noted::As(os::path_of(file));
     }
 
     /// Compares with the status now.
@@ -87,13 +101,16 @@ impl Fingerprint {
         if before.changed == after.changed {
             return None;
         }
+        let Noted::As(noted) = &self.path else {
+            return (before.rest == after.rest).then_some(Change::TimeSetBack);
+        };
         let path = path();
         // Without a path a rename cannot be told from a rewrite, and must not fail.
-        let renamed = path.is_none() || path != self.path;
+        let renamed = path.is_none() || path != *noted;
         if before.rest == after.rest && !renamed {
             return Some(Change::TimeSetBack);
         }
-        (self.names, self.path) = (Some(after), path);
+        (self.names, self.path) = (Some(after), Noted::As(path));
         None
     }
 }
@@ -118,7 +135,8 @@ mod tests {
             let folder = tempfile::tempdir()?;
             old_file(&folder.path().join("file"), "0123456789")?;
             let file = File::open(folder.path().join("file"))?;
-            let before = Fingerprint::of(&file, &file.metadata()?);
+            let mut before = Fingerprint::of(&file.metadata()?);
+            before.note_path(&file);
             Ok(Self {
                 folder,
                 file,
@@ -220,7 +238,7 @@ mod tests {
     #[test]
     fn without_a_path_a_rename_is_not_taken_for_a_rewrite() -> io::Result<()> {
         let mut watched = Watched::new()?;
-        watched.before.path = None;
+        watched.before.path = Noted::As(None);
         fs::rename(watched.path(), watched.folder.path().join("other"))?;
         let now = watched.file.metadata()?;
         assert_eq!(watched.before.compare(&now, || None), None);

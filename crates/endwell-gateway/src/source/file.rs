@@ -1,7 +1,8 @@
 //! A file: octets by `pread`, complete only if it stayed what it was.
 //!
-//! Reads: an open file, on tokio's blocking pool. Gives: a body with a promised length, of frames
-//! that start at 32 KiB and grow to 256 KiB while the peer takes them promptly; at most one waits.
+//! Reads: an open file; what the page cache holds at once, the rest on tokio's blocking pool. Gives:
+//! a body with a promised length, of frames as large as the connection advises
+//! ([`Producer::frame_size`]), one at a time; a small file that is asked for again comes from memory.
 //! Never: maps the file into memory, and never sends what it read after it saw a change.
 //!
 //! # What counts as a change
@@ -51,17 +52,13 @@ use bytes::Bytes;
 use endwell::{Abort, Body, Cause, Finished, Kind, Producer};
 
 use super::change::{Change, Fingerprint};
-use super::os;
+use super::frames::Frame;
+use super::kept;
+use super::os::{self, Disk, Identity};
 use super::place::{OpenError, Place};
 
 /// The first frame: small, so that the first octet leaves early. A file up to this is read at once.
 const FIRST: usize = 32 * 1024;
-/// The largest frame: beyond 256 KiB neither throughput nor CPU improved in measurements.
-const LARGEST: usize = 256 * 1024;
-
-/// A frame that waits longer is too large for its peer: so a peer that takes less than 5 MB/s costs
-/// less memory.
-const PROMPT: Duration = Duration::from_millis(50);
 
 /// How long the size of an appended file may lag behind its time: a write is over in microseconds,
 /// unless its process loses the CPU in the middle of it.
@@ -80,114 +77,215 @@ pub enum Growing {
 /// An open file and what it was when it was opened.
 #[derive(Debug)]
 pub struct Opened {
-    file: File,
-    path: PathBuf,
-    before: Fingerprint,
-    growing: Growing,
+    content: Content,
+    /// Where the octets of a small file are kept, and which they are.
+    keep: Option<Box<(Place, Identity)>>,
+    disk: Disk,
+}
+
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the one that must be quick"
+)]
+enum Content {
+    /// To be read.
+    File(Box<Open>),
+    /// All of it, as it still is.
+    Kept(Bytes, Place),
 }
 
 impl Opened {
-    /// Opens a regular file and notes what it is. Blocks.
+    /// Opens a regular file and notes what it is. Blocks, unless only the caches are asked.
     ///
     /// # Errors
     /// [`OpenError::NotFound`] for a folder, pipe, socket or device, and for what was moved out of
-    /// the place's root since it was found.
-    pub fn open(place: &Place, growing: Growing) -> Result<Self, OpenError> {
-        let path = place.path();
-        let failed = |error| OpenError::of(path, error);
+    /// the place's root since it was found. [`OpenError::Waits`] only with [`Disk::Cached`].
+    pub fn open(place: &Place, growing: Growing, disk: Disk) -> Result<Self, OpenError> {
         // Opening a device can do something (rewind a tape): only what is a file is opened.
         if !place.is_file() {
             return Err(OpenError::NotFound);
         }
-        let file = os::open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        let before = Fingerprint::of(&file, &metadata);
-        let outside = |path: &PathBuf| !path.starts_with(place.root());
-        if !metadata.is_file() || before.path.as_ref().is_some_and(outside) {
+        let is_small = (1..=kept::LARGEST).contains(&place.metadata().len());
+        if is_small && let Some(octets) = place.kept() {
+            return Ok(Self {
+                content: Content::Kept(octets, place.clone()),
+                keep: None,
+                disk,
+            });
+        }
+        let (file, metadata) = place.open(disk)?;
+        if !metadata.is_file() {
             return Err(OpenError::NotFound);
         }
+        let mut before = Fingerprint::of(&metadata);
+        if metadata.len() > FIRST as u64 {
+            // Long enough that a change of names must be told from a change of content.
+            before.note_path(&file);
+        }
+        let identity = Identity::of(&metadata).filter(|_| is_small);
         Ok(Self {
-            file,
-            path: path.to_owned(),
-            before,
-            growing,
+            content: Content::File(Box::new(Open {
+                file,
+                path: place.path().to_owned(),
+                before,
+                growing,
+                at_once: Disk::Cached,
+            })),
+            keep: identity.map(|identity| Box::new((place.clone(), identity))),
+            disk,
         })
     }
 
     /// Its size when it was opened, in octets.
     pub fn octets(&self) -> u64 {
-        self.before.size
+        match &self.content {
+            Content::File(open) => open.before.size,
+            Content::Kept(octets, _) => octets.len() as u64,
+        }
     }
 
     /// Its time of modification when it was opened, if the file system has one.
     pub fn modified(&self) -> Option<SystemTime> {
-        self.before.modified
+        match &self.content {
+            Content::File(open) => open.before.modified,
+            Content::Kept(_, place) => place.metadata().modified().ok(),
+        }
     }
 
-    /// Its path when it was opened, without symbolic links.
+    /// Its path when it was opened.
     pub fn path(&self) -> &Path {
-        &self.path
+        match &self.content {
+            Content::File(open) => &open.path,
+            Content::Kept(_, place) => place.path(),
+        }
     }
 
-    /// Reads the first octets and makes a body of them and of those that follow. Blocks.
+    /// What the system tells of it now, or when it was last found to be what is kept.
+    pub(crate) fn status(&self) -> Result<Metadata, Cause> {
+        match &self.content {
+            Content::File(open) => open.status(),
+            Content::Kept(_, place) => Ok(place.metadata().clone()),
+        }
+    }
+
+    /// Reads a whole frame, and gives it only if nothing has changed until then. Blocks.
+    pub(crate) fn read(&mut self, at: u64, octets: usize) -> Result<Bytes, Cause> {
+        match &mut self.content {
+            Content::File(open) => open.read(at, octets, Disk::Any)?.ok_or_else(still_waits),
+            Content::Kept(kept, _) => Ok(slice(kept, &(at..at.saturating_add(octets as u64)))),
+        }
+    }
+
+    /// The last look, before the promise is fulfilled. Blocks.
+    pub(crate) fn prove_the_end(&mut self) -> Result<(), Cause> {
+        match &mut self.content {
+            Content::File(open) => match open.prove_the_end(Disk::Any)? {
+                true => Ok(()),
+                false => Err(still_waits()),
+            },
+            Content::Kept(..) => Ok(()),
+        }
+    }
+
+    /// Reads the first octets and makes a body of them and of those that follow. Blocks, unless
+    /// only the caches were asked.
     ///
     /// # Errors
     /// The cause of a failure that comes so early that the response can still be a 5xx.
     ///
     /// # Panics
     /// Not for a range that lies within [`Opened::octets`].
-    pub fn body(mut self, octets: Range<u64>) -> Result<Body, Cause> {
+    pub fn body(self, octets: Range<u64>) -> Result<Body, Cause> {
+        let mut open = match self.content {
+            Content::Kept(kept, _) => return Ok(Body::full(slice(&kept, &octets))),
+            Content::File(open) => open,
+        };
         let length = octets.end - octets.start;
-        let frame = frame_of(FIRST, length);
-        let first = self.read(octets.start, frame)?;
-        if frame as u64 == length {
-            self.prove_the_end()?;
-            return Ok(Body::full(first));
+        if length <= FIRST as u64
+            && let Some(whole) = open.whole(&octets, self.disk)?
+        {
+            if let Some(keep) = self.keep.filter(|_| length == open.before.size) {
+                let (place, identity) = *keep;
+                place.keep(identity, whole.clone());
+            }
+            return Ok(Body::full(whole));
         }
-        let rest = octets.start + frame as u64..octets.end;
-        let body = endwell::stream(move |producer| send(producer, self, first, rest));
+        let body = endwell::stream(move |producer| send(producer, open, octets));
         Ok(body.promise(length))
     }
+}
 
-    /// Reads a whole frame, and gives it only if nothing has changed until then.
-    fn read(&mut self, at: u64, octets: usize) -> Result<Bytes, Cause> {
-        let mut frame = vec![0; octets];
+fn slice(kept: &Bytes, octets: &Range<u64>) -> Bytes {
+    let at = |octet: u64| usize::try_from(octet).map_or(kept.len(), |at| at.min(kept.len()));
+    kept.slice(at(octets.start)..at(octets.end))
+}
+
+/// A file that is being read.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    path: PathBuf,
+    before: Fingerprint,
+    growing: Growing,
+    /// What is read on the thread of the connection. A file system that is in memory never makes
+    /// it wait, and need not be asked each time.
+    at_once: Disk,
+}
+
+impl Open {
+    /// Few octets and the proof that they are right; `None` when a disk had to be waited for.
+    fn whole(&mut self, octets: &Range<u64>, disk: Disk) -> Result<Option<Bytes>, Cause> {
+        let length = frame_of(FIRST, octets.end - octets.start);
+        let Some(read) = self.read(octets.start, length, disk)? else {
+            return Ok(None);
+        };
+        let proven = self.prove_the_end(disk)?;
+        Ok(proven.then_some(read))
+    }
+
+    /// Reads a whole frame, and gives it only if nothing has changed until then; `None` when a
+    /// disk had to be waited for.
+    fn read(&mut self, at: u64, octets: usize, disk: Disk) -> Result<Option<Bytes>, Cause> {
+        let mut frame = Frame::new(octets);
         let mut filled = 0;
         while filled < octets {
-            match os::read_at(&self.file, &mut frame[filled..], at + filled as u64) {
+            let into = &mut frame.as_mut()[filled..];
+            match os::read_at(&self.file, into, at + filled as u64, disk) {
                 Ok(0) => return Err(self.came_up_short(at + filled as u64)),
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(self.failed("cannot read", &error)),
             }
         }
         match self.change()? {
             // It grows: what was promised may still be there to the last octet.
-            None | Some(Change::Grew { .. }) => Ok(frame.into()),
+            None | Some(Change::Grew { .. }) => Ok(Some(frame.into_bytes())),
             Some(change) => Err(self.changed(change)),
         }
     }
 
-    /// The last look, before the promise is fulfilled.
-    fn prove_the_end(&mut self) -> Result<(), Cause> {
-        let more = self.before.size == 0 && self.has_octet(0)?;
-        match self.change()? {
-            None if more => {
-                let path = self.path.display();
-                let message = format!("{path} has more octets than the 0 of its size");
-                Err(Cause::new(Kind::SourceChanged, message))
+    /// The last look, before the promise is fulfilled; `false` when a disk had to be waited for.
+    fn prove_the_end(&mut self, disk: Disk) -> Result<bool, Cause> {
+        // Files of `/proc` say that they are empty, and are not.
+        if self.before.size == 0 {
+            match os::read_at(&self.file, &mut [0], 0, disk) {
+                Ok(0) => {}
+                Ok(_) => {
+                    let path = self.path.display();
+                    let message = format!("{path} has more octets than the 0 of its size");
+                    return Err(Cause::new(Kind::SourceChanged, message));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(self.failed("cannot read", &error)),
             }
-            None => Ok(()),
-            Some(Change::Grew { .. }) if self.growing == Growing::Allow => Ok(()),
+        }
+        match self.change()? {
+            None => Ok(true),
+            Some(Change::Grew { .. }) if self.growing == Growing::Allow => Ok(true),
             Some(change) => Err(self.changed(change)),
         }
-    }
-
-    /// Looks past the end: files of `/proc` say that they are empty, and are not.
-    fn has_octet(&self, at: u64) -> Result<bool, Cause> {
-        let read = os::read_at(&self.file, &mut [0], at);
-        read.map(|count| count > 0)
-            .map_err(|error| self.failed("cannot read", &error))
     }
 
     /// What has changed since the file was opened.
@@ -237,44 +335,52 @@ impl Opened {
     }
 }
 
+/// What a blocking read never answers.
+pub(crate) fn still_waits() -> Cause {
+    Cause::producer("a disk that was waited for still waits")
+}
+
 fn frame_of(largest: usize, left: u64) -> usize {
     usize::try_from(left).map_or(largest, |left| left.min(largest))
 }
 
-/// How large the next frame is, after one that waited so long to be taken.
-fn next_frame(frame: usize, waited: Duration) -> usize {
-    if waited > PROMPT {
-        (frame / 2).max(FIRST)
-    } else {
-        (frame * 2).min(LARGEST)
-    }
-}
-
-/// Sends what was read, then the rest in frames that grow while the peer takes them promptly.
+/// Sends a range in frames as large as the connection advises; only one is in memory.
 ///
-/// While a frame is under way the next one is read: at most one waits.
+/// What the page cache holds is read at once: to hand it to another thread costs more than to
+/// read it. The rest is read on the blocking pool.
 async fn send(
     mut producer: Producer,
-    mut opened: Opened,
-    first: Bytes,
+    mut open: Box<Open>,
     mut rest: Range<u64>,
 ) -> Result<Finished, Abort> {
-    producer.send(first).await?;
-    let mut frame = FIRST * 2;
+    if os::is_in_memory(&open.file) {
+        open.at_once = Disk::Any;
+    }
+    let mut largest = FIRST;
+    let mut waited = true;
     while !rest.is_empty() {
-        let (at, octets) = (rest.start, frame_of(frame, rest.end - rest.start));
-        let read = blocking(move || {
-            let read = opened.read(at, octets)?;
-            Ok((opened, read, Instant::now()))
-        });
-        let (octets, ready);
-        (opened, octets, ready) = read.await?;
-        frame = next_frame(frame, ready.elapsed());
-        rest.start += octets.len() as u64;
-        producer.send(octets).await?;
+        let octets = frame_of(largest, rest.end - rest.start);
+        let at = rest.start;
+        let mut read = open.read(at, octets, open.at_once)?;
+        waited = read.is_none();
+        if waited {
+            let reading = blocking(move || {
+                let read = open.read(at, octets, Disk::Any)?;
+                Ok((open, read))
+            });
+            (open, read) = reading.await?;
+        }
+        let Some(frame) = read else {
+            return Err(still_waits().into());
+        };
+        rest.start += frame.len() as u64;
+        producer.send(frame).await?;
+        largest = producer.frame_size();
     }
     // The wire still holds the octet that fulfils the promise: a change until now counts.
-    blocking(move || opened.prove_the_end()).await?;
+    if waited || !open.prove_the_end(open.at_once)? {
+        blocking(move || open.prove_the_end(Disk::Any)).await?;
+    }
     Ok(producer.finish())
 }
 
@@ -319,7 +425,7 @@ mod tests {
 
     fn open(folder: &tempfile::TempDir, growing: Growing) -> io::Result<Opened> {
         let place = Place::find(folder.path(), Path::new("file")).map_err(io::Error::other)?;
-        Opened::open(&place, growing).map_err(io::Error::other)
+        Opened::open(&place, growing, Disk::Any).map_err(io::Error::other)
     }
 
     type Collected = (Vec<u8>, Option<Cause>);
@@ -408,20 +514,6 @@ mod tests {
         Ok(())
     }
 
-    #[test]
-    fn frames_follow_the_peer() {
-        let (prompt, late) = (Duration::ZERO, PROMPT * 2);
-        let sizes = [
-            prompt, prompt, prompt, prompt, late, late, late, late, prompt,
-        ];
-        let mut frame = FIRST;
-        let frames = sizes.map(|waited| {
-            frame = next_frame(frame, waited);
-            frame / 1024
-        });
-        assert_eq!(frames, [64, 128, 256, 256, 128, 64, 32, 32, 64]);
-    }
-
     #[tokio::test]
     async fn growth_fails_unless_it_is_allowed() -> io::Result<()> {
         let grow = |path: &Path| {
@@ -481,7 +573,7 @@ mod tests {
         for growing in [Growing::Fail, Growing::Allow] {
             let place = Place::find(Path::new("/proc"), Path::new("version"));
             let place = place.map_err(io::Error::other)?;
-            let opened = Opened::open(&place, growing).map_err(io::Error::other)?;
+            let opened = Opened::open(&place, growing, Disk::Any).map_err(io::Error::other)?;
             assert_eq!(opened.octets(), 0);
             let cause = opened.body(0..0).err().ok_or(io::ErrorKind::Other)?;
             assert_eq!(

@@ -5,11 +5,17 @@
 
 mod os;
 
+mod kept;
+
+mod frames;
+
 pub mod place;
 
 mod change;
 
 pub mod file;
+
+pub use os::{Disk, Links};
 
 #[cfg(all(test, unix))]
 mod testing;

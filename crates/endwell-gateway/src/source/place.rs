@@ -1,13 +1,22 @@
 //! Finds what a name below a folder stands for, and nothing outside of it.
 //!
-//! Reads: a folder and a relative path. Gives: a [`Place`] with every symbolic link resolved.
-//! Never: a place outside the folder, be it over a symbolic link.
+//! Reads: a folder and a relative path. Gives: a [`Place`]. Never: a place outside the folder, be
+//! it over a symbolic link, unless [`Links::Anywhere`] was asked for. On Linux the kernel sees to
+//! that itself (`openat2` with `RESOLVE_BENEATH`, since 5.6), also while links are changed.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::os;
+use bytes::Bytes;
+
+use super::kept::Kept;
+use super::os::{self, Below, Disk, Handle, Identity, Links};
+
+/// How long the root is used as it was found: opening it anew would cost every request 1 µs.
+const HELD: Duration = Duration::from_millis(100);
 
 /// Why there is nothing to send.
 #[non_exhaustive]
@@ -19,6 +28,9 @@ pub enum OpenError {
     /// The process may not read it.
     #[error("not readable")]
     Forbidden,
+    /// It cannot be told without waiting for a disk, and that was not allowed.
+    #[error("not in the caches")]
+    Waits,
     /// The operating system cannot open it now.
     #[error("cannot open {}", path.display())]
     Failed {
@@ -46,41 +58,189 @@ impl OpenError {
     }
 }
 
+/// The folder that everything is below, held open.
+///
+/// Its path may be a symbolic link that is set anew: that is seen within 100 ms, and at once where
+/// nothing is found.
+#[derive(Debug)]
+pub struct Root {
+    path: PathBuf,
+    folder: Mutex<Arc<Folder>>,
+    kept: Arc<Kept>,
+}
+
+/// The folder as it was found at some time.
+#[derive(Debug)]
+struct Folder {
+    handle: Handle,
+    /// Without symbolic links.
+    path: PathBuf,
+    at: Instant,
+    kept: Arc<Kept>,
+}
+
+impl Root {
+    /// Opens a folder. Blocks.
+    ///
+    /// # Errors
+    /// It does not exist, is no folder, or cannot be reached.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = std::path::absolute(path)?;
+        if !path.metadata()?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        let kept = Arc::new(Kept::new());
+        let folder = Folder::open(&path, &kept)?;
+        Ok(Self {
+            folder: Mutex::new(Arc::new(folder)),
+            path,
+            kept,
+        })
+    }
+
+    /// Its absolute path, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Finds `names` below it.
+    ///
+    /// # Errors
+    /// [`OpenError::NotFound`] also for what lies outside: whether something is there is not told.
+    /// [`OpenError::Waits`] only with [`Disk::Cached`].
+    pub fn find(&self, names: &Path, links: Links, disk: Disk) -> Result<Place, OpenError> {
+        let held = Arc::clone(&self.folder.lock().unwrap_or_else(PoisonError::into_inner));
+        let is_fresh = held.at.elapsed() < HELD;
+        match disk {
+            Disk::Cached if !is_fresh => Err(OpenError::Waits),
+            // Perhaps the link that was set anew is why nothing is there.
+            Disk::Cached => match Place::below(held, names, links, disk) {
+                Err(OpenError::NotFound) => Err(OpenError::Waits),
+                found => found,
+            },
+            Disk::Any => Place::below(self.open_again()?, names, links, disk),
+        }
+    }
+
+    fn open_again(&self) -> Result<Arc<Folder>, OpenError> {
+        let folder = Folder::open(&self.path, &self.kept);
+        let folder = Arc::new(folder.map_err(|error| OpenError::of(&self.path, error))?);
+        *self.folder.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&folder);
+        Ok(folder)
+    }
+}
+
+impl Folder {
+    fn open(path: &Path, kept: &Arc<Kept>) -> io::Result<Self> {
+        let path = path.canonicalize()?;
+        Ok(Self {
+            handle: os::hold(&path)?,
+            path,
+            at: Instant::now(),
+            kept: Arc::clone(kept),
+        })
+    }
+
+    /// Finds a name by its path alone, where the kernel cannot do it or a link makes a detour.
+    fn resolve(&self, names: &Path, links: Links) -> Result<PathBuf, OpenError> {
+        let asked = self.path.join(names);
+        let path = asked
+            .canonicalize()
+            .map_err(|error| OpenError::of(&asked, error))?;
+        if links == Links::Below && !path.starts_with(&self.path) {
+            return Err(OpenError::NotFound);
+        }
+        Ok(path)
+    }
+}
+
 /// Something that exists below a folder.
 #[derive(Debug, Clone)]
 pub struct Place {
-    pub(super) root: PathBuf,
-    pub(super) path: PathBuf,
+    folder: Arc<Folder>,
+    links: Links,
+    names: PathBuf,
+    path: PathBuf,
+    /// The kernel found it; else only its path is known.
+    by_kernel: bool,
     metadata: Metadata,
 }
 
 impl Place {
-    /// Finds `names` below `root`, following symbolic links that stay below it.
-    ///
-    /// The root itself may be a symbolic link, and may be another one at the next call.
+    /// Finds `names` below `root`, following symbolic links that stay below it. Blocks.
     ///
     /// # Errors
     /// [`OpenError::NotFound`] also for what lies outside of the root: whether something is
     /// there is not told.
     pub fn find(root: &Path, names: &Path) -> Result<Self, OpenError> {
-        let root = root
-            .canonicalize()
-            .map_err(|error| OpenError::of(root, error))?;
-        let asked = root.join(names);
-        let path = asked
-            .canonicalize()
-            .map_err(|error| OpenError::of(&asked, error))?;
-        if !path.starts_with(&root) {
-            return Err(OpenError::NotFound);
+        let folder = Folder::open(root, &Arc::new(Kept::new()));
+        let folder = folder.map_err(|error| OpenError::of(root, error))?;
+        Self::below(Arc::new(folder), names, Links::Below, Disk::Any)
+    }
+
+    fn below(
+        folder: Arc<Folder>,
+        names: &Path,
+        links: Links,
+        disk: Disk,
+    ) -> Result<Self, OpenError> {
+        let (path, metadata, by_kernel);
+        match os::status_below(&folder.handle, names, links, disk) {
+            Ok(found) => {
+                (path, metadata, by_kernel) = (folder.path.join(names), found, true);
+            }
+            Err(Below::Waits) => return Err(OpenError::Waits),
+            Err(Below::Unclear) => {
+                let found = folder.resolve(names, links)?;
+                let status = found.metadata();
+                metadata = status.map_err(|error| OpenError::of(&found, error))?;
+                (path, by_kernel) = (found, false);
+            }
+            Err(Below::Failed(error)) => {
+                return Err(OpenError::of(&folder.path.join(names), error));
+            }
         }
-        let metadata = path
-            .metadata()
-            .map_err(|error| OpenError::of(&path, error))?;
         Ok(Self {
-            root,
+            folder,
+            links,
+            names: names.to_owned(),
             path,
+            by_kernel,
             metadata,
         })
+    }
+
+    /// What it holds, if that was kept and is still so.
+    pub(super) fn kept(&self) -> Option<Bytes> {
+        let identity = Identity::of(&self.metadata);
+        self.folder.kept.get(&self.names, identity.as_ref())
+    }
+
+    /// Keeps what it held when it was this.
+    pub(super) fn keep(&self, identity: Identity, octets: Bytes) {
+        self.folder.kept.put(&self.names, identity, octets);
+    }
+
+    /// Opens it for reading; [`OpenError::NotFound`] if it is no longer what was found.
+    pub(super) fn open(&self, disk: Disk) -> Result<(File, Metadata), OpenError> {
+        let failed = |error| OpenError::of(&self.path, error);
+        let folder = &self.folder;
+        let file = if self.by_kernel {
+            match os::open_below(&folder.handle, &self.names, self.links, disk) {
+                Ok(file) => file,
+                Err(Below::Waits) => return Err(OpenError::Waits),
+                Err(Below::Unclear) => return Err(OpenError::NotFound),
+                Err(Below::Failed(error)) => return Err(failed(error)),
+            }
+        } else {
+            os::open(&self.path).map_err(failed)?
+        };
+        let metadata = file.metadata().map_err(failed)?;
+        let identity = |metadata| Identity::of(metadata).map(|identity| identity.file);
+        if identity(&metadata) != identity(&self.metadata) {
+            return Err(OpenError::NotFound);
+        }
+        Ok((file, metadata))
     }
 
     /// Whether it is a folder.
@@ -98,14 +258,14 @@ impl Place {
         &self.metadata
     }
 
-    /// The path, without symbolic links.
+    /// Its path, for messages: symbolic links below the root may still be in it.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The folder that it is below, without symbolic links.
     pub fn root(&self) -> &Path {
-        &self.root
+        &self.folder.path
     }
 }
 
@@ -145,8 +305,11 @@ mod tests {
         symlink(outside.path().join("secret"), root.path().join("out"))?;
         symlink(outside.path(), root.path().join("folder"))?;
         symlink("loop", root.path().join("loop"))?;
+        symlink(root.path().join("file"), root.path().join("absolute"))?;
         let find = |name| Place::find(root.path(), Path::new(name));
-        assert!(find("inside").is_ok_and(|place| place.is_file()));
+        for name in ["inside", "absolute"] {
+            assert!(find(name).is_ok_and(|place| place.is_file()), "{name}");
+        }
         for name in ["out", "folder/secret", "folder", "loop", "file/x", "none"] {
             assert!(matches!(find(name), Err(OpenError::NotFound)), "{name}");
         }

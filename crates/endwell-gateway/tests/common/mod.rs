@@ -38,6 +38,15 @@ impl Served {
 
     /// As [`Served::new`], over TLS if asked for.
     pub fn over(growing: Growing, tls: bool) -> Self {
+        Self::set(|files| files.growing(growing), tls)
+    }
+
+    /// As [`Served::new`], with other settings.
+    pub fn with(set: impl FnOnce(Files) -> Files) -> Self {
+        Self::set(set, false)
+    }
+
+    fn set(set: impl FnOnce(Files) -> Files, tls: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("public")).unwrap();
         let files = Files::new(folder.path().join("public")).unwrap();
@@ -48,8 +57,7 @@ impl Served {
             .enable_all()
             .build()
             .unwrap();
-        let files = files.growing(growing);
-        let addr = runtime.block_on(serve(files, tls, sender, shutdown.clone()));
+        let addr = runtime.block_on(serve(set(files), tls, sender, shutdown.clone()));
         Self {
             addr,
             folder,

@@ -166,10 +166,21 @@ impl Body {
 
     /// Makes a response that remembers who says its ending.
     pub fn into_http(self) -> Response<Self> {
-        let said_by = self.said_by;
+        let marker = Marker {
+            said_by: self.said_by,
+            slot: self.slot().cloned(),
+        };
         let mut response = Response::new(self);
-        response.extensions_mut().insert(Marker(said_by));
+        response.extensions_mut().insert(marker);
         response
+    }
+
+    /// Where a producer hands over its frames, if one fills this body.
+    pub(crate) fn slot(&self) -> Option<&Arc<Slot>> {
+        match &self.source {
+            Source::Closure { slot, .. } | Source::Channel { slot } => Some(slot),
+            Source::Foreign(_) | Source::Full(_) => None,
+        }
     }
 
     fn poll_breaking(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
@@ -214,8 +225,12 @@ impl Body {
 const ROUNDS: u8 = 3;
 
 /// Travels in a response's extensions from [`Body::into_http`] to the layer.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Marker(pub(crate) SaidBy);
+#[derive(Debug, Clone)]
+pub(crate) struct Marker {
+    pub(crate) said_by: SaidBy,
+    /// Where the producer is told how large its frames best are.
+    pub(crate) slot: Option<Arc<Slot>>,
+}
 
 /// Polls the closure's work until it has a frame (`Some`) or an ending (`None`).
 ///

@@ -79,13 +79,14 @@ impl Asked {
         let tunnel = head.status == StatusCode::SWITCHING_PROTOCOLS
             || (self.method == Method::CONNECT && head.status.is_success());
         let framing = Framing::of(self.protocol, has_body, promised);
-        let said_by = head.extensions.remove::<Marker>();
+        let marker = head.extensions.remove::<Marker>();
         let situation = self.situation(&head.headers, framing, &exchange);
         let parts = Parts {
             policy: Arc::clone(&self.settings.policy),
             client: self.client,
             situation,
-            said_by: said_by.map_or(SaidBy::Source, |marker| marker.0),
+            said_by: marker.as_ref().map_or(SaidBy::Source, |it| it.said_by),
+            producer: marker.and_then(|marker| marker.slot),
             trailers: self.sendable_trailers(&head.headers),
             promised,
         };
@@ -211,6 +212,7 @@ impl Asked {
             client: self.client,
             situation: self.situation(&headers, framing, &exchange),
             said_by,
+            producer: None,
             trailers: Vec::new(),
             promised: Some(text.len() as u64),
         };

@@ -30,6 +30,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::wire::conn::Conn;
 use crate::wire::io::WireIo;
 use crate::wire::remote::Remote;
+use crate::wire::room;
 use crate::wire::socket::SharedTcp;
 use crate::wire::stream::Stream;
 use crate::wire::transport::Transport;
@@ -170,6 +171,7 @@ impl Listener {
 
     fn carry(&self, stream: Stream, remote: Remote) -> WireIo {
         let tcp = SharedTcp::new(stream);
+        tcp.limit_unsent(room::unsent(room::LEAST));
         let conn = Conn::new(tcp.clone(), self.is_tls(), remote);
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {

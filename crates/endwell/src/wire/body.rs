@@ -25,8 +25,9 @@ use super::exchange::{Chunk, Exchange};
 use super::http1::{self, Flushed};
 use super::http2::{Delivery, LARGEST_CHUNK};
 use super::intake::{Intake, Next};
+use super::room;
 use super::socket::Departure;
-use crate::producer::BoxError;
+use crate::producer::{BoxError, Slot};
 
 /// The body of a response on its way to the wire. Made by [`serve`](crate::serve),
 /// [`app`](crate::app) and [`Layer`](crate::Layer).
@@ -44,6 +45,9 @@ pub struct WireBody<B> {
     held: Option<Bytes>,
     tally: Tally,
     flushed: Option<Flushed>,
+    /// Octets sent when the connection was last asked for room.
+    asked_room: u64,
+    producer: Option<Arc<Slot>>,
     idle: Option<Pin<Box<Sleep>>>,
     step: Step,
 }
@@ -105,6 +109,8 @@ pub(crate) struct Parts {
     pub(crate) client: Client,
     pub(crate) situation: Situation,
     pub(crate) said_by: SaidBy,
+    /// Who is told how large frames best are.
+    pub(crate) producer: Option<Arc<Slot>>,
     pub(crate) trailers: Vec<String>,
     pub(crate) promised: Option<u64>,
 }
@@ -129,6 +135,8 @@ where
                 ..Tally::default()
             },
             flushed: None,
+            asked_room: 0,
+            producer: parts.producer,
             idle: None,
             step: Step::Streaming,
         }
@@ -286,7 +294,33 @@ where
         Frame::data(octets)
     }
 
-    /// Whether the server, the peer or the clock ends the body while it waits.
+    /// Waits until the kernel has room, before more is asked of the application.
+    ///
+    /// So a peer that does not read costs what the kernel holds, and no frame beyond.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(conn) = &self.exchange.conn else {
+            return Poll::Ready(());
+        };
+        if self.tally.sent - self.asked_room < room::LEAST as u64 {
+            return Poll::Ready(());
+        }
+        // HTTP/2 has a window for each stream, and hyper asks for frames only when it is open.
+        if !self.situation.protocol.is_multiplexed() {
+            ready!(conn.poll_room(cx));
+        }
+        self.asked_room = self.tally.sent;
+        if let Some(producer) = &self.producer {
+            let largest = if self.situation.protocol.is_multiplexed() {
+                LARGEST_CHUNK
+            } else {
+                room::LARGEST_FRAME
+            };
+            producer.advise(conn.room().min(largest));
+        }
+        Poll::Ready(())
+    }
+
+    /// Whether the server or the peer ends the body while it waits.
     fn poll_interruption(&mut self, cx: &mut Context<'_>) -> Poll<(Ending, SaidBy)> {
         self.exchange.register(cx);
         if let Some(conn) = self.conn() {
@@ -299,6 +333,11 @@ where
                 return Poll::Ready((gone(&self.exchange, departure), SaidBy::Server));
             }
         }
+        Poll::Pending
+    }
+
+    /// Whether the producer has been silent for too long.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<(Ending, SaidBy)> {
         let Some(deadline) = self.policy.idle_deadline else {
             return Poll::Pending;
         };
@@ -396,6 +435,11 @@ where
                 this.end(Ending::Failed(cause), SaidBy::Server);
                 continue;
             }
+            if this.poll_room(cx).is_pending() {
+                let (ending, said_by) = ready!(this.poll_interruption(cx));
+                this.end(ending, said_by);
+                continue;
+            }
             match this.intake.poll_next(cx) {
                 Poll::Ready(Next::Octets(octets)) => {
                     this.idle = None;
@@ -413,7 +457,11 @@ where
                 }
                 Poll::Ready(Next::Broken(broken)) => this.end(broken.0, broken.1),
                 Poll::Pending => {
-                    let (ending, said_by) = ready!(this.poll_interruption(cx));
+                    let interrupted = match this.poll_interruption(cx) {
+                        Poll::Pending => this.poll_idle(cx),
+                        interrupted => interrupted,
+                    };
+                    let (ending, said_by) = ready!(interrupted);
                     this.end(ending, said_by);
                 }
             }

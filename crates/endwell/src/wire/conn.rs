@@ -5,10 +5,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use atomic_waker::AtomicWaker;
 use endwell_core::{Cause, HalfClose, Kind, Policy, Signals};
@@ -16,6 +16,7 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use super::remote::Remote;
+use super::room::{self, Room};
 use super::socket::{Departure, SharedTcp, TaskId, current_task};
 
 /// The state of one connection.
@@ -34,6 +35,11 @@ pub(crate) struct Conn {
     receiving: AtomicBool,
     /// The last write or flush had to wait for the peer.
     blocked: AtomicBool,
+    /// A body waits for room in the kernel before it asks for more.
+    crowded: AtomicBool,
+    room: Mutex<Room>,
+    /// The size of a frame that fits into the room.
+    roomy: AtomicUsize,
     /// The peer has closed its side, and the transport has read that.
     read_end: AtomicBool,
     departed: OnceLock<Departed>,
@@ -128,6 +134,9 @@ impl Conn {
             written: AtomicU64::new(0),
             receiving: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
+            crowded: AtomicBool::new(false),
+            room: Mutex::default(),
+            roomy: AtomicUsize::new(room::LEAST),
             read_end: AtomicBool::new(false),
             departed: OnceLock::new(),
             order: OnceLock::new(),
@@ -178,7 +187,10 @@ impl Conn {
         let written = self.written.load(Ordering::Relaxed) + octets as u64;
         self.written.store(written, Ordering::Release);
         self.receiving.store(false, Ordering::Relaxed);
-        self.blocked.store(false, Ordering::Relaxed);
+        if self.blocked.load(Ordering::Relaxed) {
+            self.blocked.store(false, Ordering::Relaxed);
+            self.note_room();
+        }
     }
 
     pub(crate) fn note_read(&self, octets: bool) {
@@ -200,7 +212,22 @@ impl Conn {
 
     pub(crate) fn note_blocked(&self) {
         self.receiving.store(false, Ordering::Relaxed);
-        self.blocked.store(true, Ordering::Release);
+        if !self.blocked.swap(true, Ordering::AcqRel) {
+            lock(&self.room).wait(Instant::now());
+        }
+    }
+
+    /// The peer took something: it may be given more, or less, at once.
+    fn note_room(&self) {
+        let size = lock(&self.room).go(Instant::now());
+        self.set_room(size);
+    }
+
+    fn set_room(&self, size: Option<usize>) {
+        if let (Some(size), Some(tcp)) = (size, self.tcp()) {
+            self.roomy.store(size, Ordering::Relaxed);
+            tcp.limit_unsent(room::unsent(size));
+        }
     }
 
     /// The server loop lets go of the connection.
@@ -275,8 +302,40 @@ impl Conn {
         self.receiving.load(Ordering::Acquire)
     }
 
+    /// Whether the connection waits for its peer to take octets.
     pub(crate) fn is_blocked(&self) -> bool {
-        self.blocked.load(Ordering::Acquire)
+        self.blocked.load(Ordering::Acquire) || self.is_crowded()
+    }
+
+    /// Whether a body waits for the peer although nothing written does.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Acquire)
+    }
+
+    /// Waits until the kernel takes a whole frame.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(tcp) = self.tcp() else {
+            return Poll::Ready(());
+        };
+        if tcp.poll_room(cx).is_pending() {
+            if !self.crowded.swap(true, Ordering::AcqRel) {
+                lock(&self.room).wait(Instant::now());
+            }
+            return Poll::Pending;
+        }
+        if self.crowded.load(Ordering::Relaxed) {
+            self.crowded.store(false, Ordering::Release);
+            self.note_room();
+        } else {
+            let size = lock(&self.room).flow(self.written(), || tcp.unacknowledged());
+            self.set_room(size);
+        }
+        Poll::Ready(())
+    }
+
+    /// Octets that a frame best has.
+    pub(crate) fn room(&self) -> usize {
+        self.roomy.load(Ordering::Relaxed)
     }
 
     pub(crate) fn read_end(&self) -> bool {

@@ -367,7 +367,8 @@ fn text(value: Option<&HeaderValue>) -> Option<String> {
     value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-pub(crate) fn protocol(version: Version) -> Protocol {
+/// The protocol of a message with this version, as records name it.
+pub fn protocol(version: Version) -> Protocol {
     match version {
         Version::HTTP_09 | Version::HTTP_10 => Protocol::Http10,
         Version::HTTP_2 => Protocol::Http2,

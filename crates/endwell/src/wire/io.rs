@@ -70,13 +70,14 @@ impl WireIo {
 
     fn note<T>(&mut self, result: &Poll<io::Result<T>>, cx: &mut Context<'_>) -> io::Result<()> {
         match result {
-            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Ok(_)) if !self.conn.is_crowded() => {}
             // TLS without close_notify: the peer has closed, if not in order.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 self.conn.note_read_end();
             }
             Poll::Ready(Err(_)) => self.conn.note_departed(Departed::Rst),
-            Poll::Pending => {
+            // A body that waits for room leaves nothing to write: the peer may stall all the same.
+            Poll::Ready(Ok(_)) | Poll::Pending => {
                 self.conn.register_driver(cx);
                 if let Some(cause) = self.conn.killed() {
                     return Err(io::Error::new(io::ErrorKind::TimedOut, cause.clone()));

@@ -16,6 +16,8 @@ pub(crate) mod stream;
 #[allow(unsafe_code)]
 pub(crate) mod socket;
 
+pub(crate) mod room;
+
 pub(crate) mod conn;
 
 pub(crate) mod exchange;

@@ -47,6 +47,14 @@ impl SharedTcp {
         match *self {}
     }
 
+    pub(crate) fn poll_room(&self, _: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+        match *self {}
+    }
+
+    pub(crate) fn limit_unsent(&self, _: usize) {
+        match *self {}
+    }
+
     pub(crate) fn arm_reset(&self) -> std::io::Result<()> {
         match *self {}
     }

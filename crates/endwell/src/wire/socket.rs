@@ -82,6 +82,34 @@ impl SharedTcp {
         os::facts(&self.0)
     }
 
+    /// Waits until the kernel says that the socket is writable: it then takes half of what
+    /// [`SharedTcp::limit_unsent`] allows, at least. An error is left to the next write.
+    ///
+    /// The runtime takes a socket for writable until a write falls short; asking the kernel
+    /// spares a frame that could not be written.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if ready!(self.0.poll_write_ready(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            let asked = self.0.try_io(Interest::WRITABLE, || {
+                if os::is_writable(&self.0) {
+                    return Ok(());
+                }
+                Err(io::ErrorKind::WouldBlock.into())
+            });
+            if asked.is_ok() {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    /// Limits what the kernel holds and has not sent yet; what is in flight does not count. Only
+    /// TCP has this limit.
+    pub(crate) fn limit_unsent(&self, octets: usize) {
+        os::limit_unsent(&self.0, octets);
+    }
+
     /// From now on a close resets the connection instead of ending it in order.
     ///
     /// Also when the process dies: the kernel closes its sockets then.
@@ -256,6 +284,36 @@ mod os {
         u64::try_from(octets).ok()
     }
 
+    /// Whether the kernel would take more now.
+    pub(super) fn is_writable(stream: &Stream) -> bool {
+        let mut asked = libc::pollfd {
+            fd: stream.socket().as_raw_fd(),
+            events: libc::POLLOUT,
+            revents: 0,
+        };
+        // SAFETY: `asked` is one `pollfd`, and a time-out of 0 returns at once.
+        let ready = unsafe { libc::poll(&raw mut asked, 1, 0) };
+        // An error or a hang-up is for the next write to find.
+        ready != 0
+    }
+
+    /// `TCP_NOTSENT_LOWAT`. Where it fails the kernel holds more, and nothing is lost.
+    pub(super) fn limit_unsent(stream: &Stream, octets: usize) {
+        // A unix socket holds what its send buffer may, and has sent it at once.
+        let Stream::Tcp(tcp) = stream else { return };
+        let limit = libc::c_int::try_from(octets).unwrap_or(libc::c_int::MAX);
+        // SAFETY: the descriptor is open while `tcp` lives; the kernel reads one int.
+        unsafe {
+            libc::setsockopt(
+                tcp.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_NOTSENT_LOWAT,
+                (&raw const limit).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            );
+        }
+    }
+
     pub(super) fn facts(stream: &Stream) -> Option<TcpFacts> {
         let mut info = [0_u8; 256];
         let mut len = info.len() as libc::socklen_t;
@@ -293,4 +351,10 @@ mod os {
     pub(super) fn facts(_: &Stream) -> Option<TcpFacts> {
         None
     }
+
+    pub(super) fn is_writable(_: &Stream) -> bool {
+        true
+    }
+
+    pub(super) fn limit_unsent(_: &Stream, _: usize) {}
 }

@@ -14,7 +14,7 @@ const ADMIN: &str = "admin";
 
 /// Sockets that were passed, before there is a runtime.
 #[derive(Debug, Default)]
-pub(crate) struct Passed {
+pub(super) struct Passed {
     serve: Vec<Socket>,
     admin: Vec<Socket>,
 }
@@ -28,17 +28,17 @@ enum Socket {
 
 /// The listeners of [`Passed`] sockets.
 #[derive(Debug, Default)]
-pub(crate) struct Listeners {
+pub(super) struct Listeners {
     /// For clients.
-    pub(crate) serve: Vec<Listener>,
+    pub(super) serve: Vec<Listener>,
     /// For operators.
-    pub(crate) admin: Vec<Listener>,
+    pub(super) admin: Vec<Listener>,
 }
 
 impl Passed {
     /// Takes what was passed to this process. To be called once, before there are threads: it
     /// clears the variables.
-    pub(crate) fn take() -> Result<Self, String> {
+    pub(super) fn take() -> Result<Self, String> {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         let count = std::env::var("LISTEN_FDS").unwrap_or_default();
         if count.parse::<usize>().is_ok_and(|count| count > MOST) {
@@ -66,7 +66,7 @@ impl Passed {
     }
 
     /// Makes listeners of them; inside a runtime.
-    pub(crate) fn listen(self) -> io::Result<Listeners> {
+    pub(super) fn listen(self) -> io::Result<Listeners> {
         Ok(Listeners {
             serve: listen(self.serve)?,
             admin: listen(self.admin)?,

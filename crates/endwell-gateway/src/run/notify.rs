@@ -12,18 +12,19 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 
 #[cfg(unix)]
-use crate::say::say;
+use super::say::say;
 
 /// It serves, or serves again after a reload.
-pub(crate) fn ready(status: &str) {
+pub(super) fn ready() {
     #[cfg(unix)]
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
-    #[cfg(not(unix))]
-    let _ = status;
+    tell(&[
+        NotifyState::Ready,
+        NotifyState::Status("accepting connections"),
+    ]);
 }
 
 /// It reads its configuration again; [`ready`] ends that.
-pub(crate) fn reloading() {
+pub(super) fn reloading() {
     #[cfg(unix)]
     match NotifyState::monotonic_usec_now() {
         // systemd tells by the clock which reload this is (Type=notify-reload).
@@ -33,15 +34,13 @@ pub(crate) fn reloading() {
 }
 
 /// It accepts no more connections.
-pub(crate) fn stopping(status: &str) {
+pub(super) fn stopping() {
     #[cfg(unix)]
-    tell(&[NotifyState::Stopping, NotifyState::Status(status)]);
-    #[cfg(not(unix))]
-    let _ = status;
+    tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);
 }
 
 /// Feeds the watchdog, if there is one, for as long as the runtime runs tasks.
-pub(crate) fn feed_watchdog() {
+pub(super) fn feed_watchdog() {
     #[cfg(unix)]
     if let Some(deadline) = sd_notify::watchdog_enabled().filter(|deadline| !deadline.is_zero()) {
         tokio::spawn(async move {

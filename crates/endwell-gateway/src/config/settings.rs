@@ -1,0 +1,248 @@
+//! What can be set: the command line of `endwell serve`, and the value that it becomes.
+//!
+//! A flag that is added here is a key of the configuration file and an environment variable too.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, Args, Command, ValueEnum};
+
+use super::duration;
+use super::endpoint::{Endpoint, Listen};
+use super::origin::Unusable;
+
+/// All that `endwell serve` can be told.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[group(skip)]
+pub struct Settings {
+    /// The folder
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// Where connections come from.
+    #[command(flatten)]
+    pub listening: Listening,
+    /// Certificates.
+    #[command(flatten)]
+    pub tls: TlsSettings,
+    /// How files are answered.
+    #[command(flatten)]
+    pub files: FilesSettings,
+    /// What a peer may take.
+    #[command(flatten)]
+    pub limits: Limits,
+    /// The access log.
+    #[command(flatten)]
+    pub log: LogSettings,
+    /// How the server is run.
+    #[command(flatten)]
+    pub operation: Operation,
+}
+
+/// Where connections come from.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[group(skip)]
+#[command(next_help_heading = "Listening")]
+pub struct Listening {
+    /// Where to listen: an address or a name with a port, 0 for a free one, or unix:PATH, with
+    /// ?mode=660 behind it if wanted; http:// or https:// in front decides about TLS there; may be
+    /// repeated. Sockets that a service manager has passed take the place of the default
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: Vec<Listen>,
+}
+
+/// Certificates.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[group(skip)]
+#[command(next_help_heading = "TLS")]
+pub struct TlsSettings {
+    /// Certificate for https, with its chain: a PEM file; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key: a PEM file; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Make a certificate for localhost and the addresses; clients will not trust it
+    #[arg(long)]
+    pub tls_self_signed: bool,
+}
+
+/// How files are answered.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[group(skip)]
+#[command(next_help_heading = "Files")]
+pub struct FilesSettings {
+    /// What to do about a file that only grows while it is sent
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = WhenGrowing::Fail)]
+    pub growing: WhenGrowing,
+}
+
+/// What a peer may take.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[group(skip)]
+#[command(next_help_heading = "Limits")]
+pub struct Limits {
+    /// A client that takes no octet for so long loses its connection; 0 = never
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse)]
+    pub stall_timeout: Duration,
+
+    /// What it means when a client closes its sending half while a response runs
+    #[arg(long, value_name = "MEANING", value_enum, default_value_t = WhenHalfClosed::Cancel)]
+    pub half_close: WhenHalfClosed,
+}
+
+/// The access log.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[group(skip)]
+#[command(next_help_heading = "Log")]
+pub struct LogSettings {
+    /// Where the log goes: a file, or - for standard output
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub log: PathBuf,
+
+    /// How a line of the log looks
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Combined)]
+    pub log_format: LogFormat,
+}
+
+/// How the server is run.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[group(skip)]
+#[command(next_help_heading = "Operation")]
+pub struct Operation {
+    /// How long responses may run on after the first signal: 30s, 500ms, 2m; plain = seconds
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
+    pub drain: Duration,
+
+    /// Where operators ask: /healthz, /readyz, /metrics and a page; an address or unix:PATH, not for
+    /// the public
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<Endpoint>,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// The combined format, with ending= and error_type= at the end
+    Combined,
+    /// One JSON object
+    Json,
+}
+
+/// What a FIN means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WhenHalfClosed {
+    /// The client has left: stop the work
+    Cancel,
+    /// The client may still read (`nc -N`): only a reset stops the work
+    Tolerate,
+}
+
+/// What to do about a file that grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WhenGrowing {
+    /// The response fails
+    Fail,
+    /// The response is complete with what was there when it began
+    Allow,
+}
+
+/// Which certificate is shown to clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certificate<'a> {
+    /// None: plain HTTP.
+    None,
+    /// One that is made at the start.
+    SelfSigned,
+    /// One with its key, in two PEM files.
+    Files {
+        /// The certificate with its chain.
+        certificate: &'a Path,
+        /// Its private key.
+        key: &'a Path,
+    },
+}
+
+impl Settings {
+    /// What must hold between settings that are right by themselves.
+    pub(super) fn check(&self) -> Result<(), Unusable> {
+        let certificate = self.tls.certificate()?;
+        let encrypted = self.listening.listen.iter().any(|to| to.tls == Some(true));
+        match certificate {
+            Certificate::None if encrypted => Err(Unusable::new(
+                "listen",
+                "https:// needs a certificate; add --tls-cert and --tls-key, or --tls-self-signed for a try",
+            )),
+            Certificate::None | Certificate::SelfSigned | Certificate::Files { .. } => Ok(()),
+        }
+    }
+}
+
+impl TlsSettings {
+    /// Which certificate is meant.
+    ///
+    /// # Errors
+    /// A certificate without its key, a key without its certificate, or both kinds at once.
+    pub fn certificate(&self) -> Result<Certificate<'_>, Unusable> {
+        match (&self.tls_cert, &self.tls_key, self.tls_self_signed) {
+            (None, None, false) => Ok(Certificate::None),
+            (None, None, true) => Ok(Certificate::SelfSigned),
+            (Some(certificate), Some(key), false) => Ok(Certificate::Files { certificate, key }),
+            (Some(_), None, false) => Err(Unusable::new(
+                "tls-cert",
+                "--tls-cert needs its key; add --tls-key FILE",
+            )),
+            (None, Some(_), false) => Err(Unusable::new(
+                "tls-key",
+                "--tls-key needs its certificate; add --tls-cert FILE",
+            )),
+            (_, _, true) => Err(Unusable::new(
+                "tls-self-signed",
+                "--tls-self-signed makes its own certificate; leave it out to use --tls-cert and --tls-key",
+            )),
+        }
+    }
+}
+
+/// Adds every flag of `endwell serve` to a command, and `--config`.
+///
+/// A switch (`--tls-self-signed`) gets its hidden opposite (`--no-tls-self-signed`), which takes
+/// back what the file or the environment says.
+pub fn arguments(command: Command) -> Command {
+    let command = Settings::augment_args(command);
+    let switches: Vec<_> = command.get_arguments().filter_map(switch).collect();
+    let command = switches.into_iter().fold(command, |command, (id, long)| {
+        command.arg(
+            Arg::new(opposite(&long))
+                .long(opposite(&long))
+                .action(ArgAction::SetTrue)
+                .overrides_with(id)
+                .hide(true),
+        )
+    });
+    command.arg(
+        Arg::new("config")
+            .long("config")
+            .short('c')
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help_heading("Operation")
+            .help("A file of settings, in which every flag is a key; read again at SIGHUP"),
+    )
+}
+
+/// The id and the flag of a switch.
+fn switch(arg: &Arg) -> Option<(String, String)> {
+    let is_switch = matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::SetFalse);
+    let long = arg.get_long().filter(|_| is_switch)?;
+    Some((arg.get_id().to_string(), long.to_owned()))
+}
+
+/// The flag that says the opposite: `--x` and `--no-x`.
+pub(super) fn opposite(long: &str) -> String {
+    match long.strip_prefix("no-") {
+        Some(positive) => positive.to_owned(),
+        None => format!("no-{long}"),
+    }
+}

@@ -1,0 +1,235 @@
+//! Finds what a request asks for, and answers it.
+//!
+//! Reads: the head of a GET or HEAD. Gives: its answer, or why there is nothing to send. All that
+//! waits for a disk before the head leaves is done here, in one call.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::time::SystemTime;
+
+use endwell::Body;
+use endwell_core::fields::DigestAlgorithm;
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode};
+
+use super::checksum;
+use super::choose::{choose, is_negotiated};
+use super::content::{self, Found};
+use super::settings::Settings;
+use crate::query::Query;
+use crate::source::Disk;
+use crate::source::place::{OpenError, Place};
+use crate::target::Target;
+use crate::validators::Validators;
+use crate::{accept, listing, reply};
+
+/// The page of a folder needs its style and nothing else.
+const LISTING_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+
+/// Makes the response to a GET or HEAD; [`OpenError::Waits`] when a disk must be waited for and may
+/// not be.
+pub(super) fn look(
+    settings: &Settings,
+    request: &Parts,
+    disk: Disk,
+) -> Result<Response<Body>, OpenError> {
+    if disk == Disk::Cached && content::wants_digest(&request.headers) {
+        return Err(OpenError::Waits);
+    }
+    let looking = Looking {
+        settings,
+        request,
+        disk,
+    };
+    let target = Target::parse(request.uri.path(), settings.hidden);
+    let found = match &target {
+        Some(target) => looking.target(target),
+        None => Err(OpenError::NotFound),
+    };
+    match found {
+        Err(OpenError::NotFound) => looking.not_found(target.as_ref()),
+        found => found,
+    }
+}
+
+struct Looking<'a> {
+    settings: &'a Settings,
+    request: &'a Parts,
+    disk: Disk,
+}
+
+impl Looking<'_> {
+    fn target(&self, target: &Target) -> Result<Response<Body>, OpenError> {
+        let path = self.request.uri.path();
+        let place = match self.settings.find(target.names(), self.disk) {
+            Err(OpenError::NotFound) if self.settings.digests && !target.is_folder() => {
+                return self.named_digest(target.names());
+            }
+            found => found?,
+        };
+        match (place.is_folder(), target.is_folder()) {
+            (true, true) => self.folder(&place, target.names()),
+            (true, false) => Ok(reply::add_slash(path, self.request.uri.query())),
+            (false, true) => Err(OpenError::NotFound),
+            (false, false) => self.file(&place, target.names(), None),
+        }
+    }
+
+    fn folder(&self, place: &Place, names: &Path) -> Result<Response<Body>, OpenError> {
+        if let Some(index) = &self.settings.index {
+            let index = names.join(index);
+            match self.settings.find(&index, self.disk) {
+                Ok(page) if page.is_file() => return self.file(&page, &index, None),
+                Ok(_) | Err(OpenError::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if self.disk == Disk::Cached {
+            return Err(OpenError::Waits);
+        }
+        let mut response = listing::page(place, self.request.uri.path())?.into_http();
+        let headers = response.headers_mut();
+        for (name, value) in [
+            (CONTENT_TYPE, "text/html; charset=utf-8"),
+            (CACHE_CONTROL, "no-cache"),
+            (CONTENT_SECURITY_POLICY, LISTING_POLICY),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        Ok(response)
+    }
+
+    /// `names` is the file as it was asked for; `vary` what else than codings it depends on.
+    fn file(
+        &self,
+        place: &Place,
+        names: &Path,
+        vary: Option<&'static str>,
+    ) -> Result<Response<Body>, OpenError> {
+        let query = Query::parse(self.request.uri.query().unwrap_or_default());
+        if let (true, Some(algorithm)) = (self.settings.digests, query.hash) {
+            return self.digest(place, names, algorithm);
+        }
+        let vary = match (is_negotiated(self.settings, names), vary) {
+            (true, None) => Some("Accept-Encoding"),
+            (true, Some(_)) => Some("Accept, Accept-Encoding"),
+            (false, vary) => vary,
+        };
+        let chosen = choose(
+            self.settings,
+            &self.request.headers,
+            place,
+            names,
+            self.disk,
+        )?;
+        let Some((opened, coding)) = chosen else {
+            let path = self.request.uri.path();
+            let mut response = reply::status(StatusCode::NOT_ACCEPTABLE, path);
+            response.headers_mut().extend(vary_field(vary));
+            return Ok(response);
+        };
+        let version = Validators::of(opened.octets(), opened.modified(), SystemTime::now());
+        let found = Found {
+            opened,
+            version: match coding {
+                Some(coding) => version.coded(coding.as_str()),
+                None => version,
+            },
+            coding,
+            vary,
+            names,
+            download: query.download,
+        };
+        Ok(content::respond(self.request, self.settings, found))
+    }
+
+    /// `FILE.sha256`, which is no file itself.
+    fn named_digest(&self, names: &Path) -> Result<Response<Body>, OpenError> {
+        let (names, algorithm) = checksum::named(names).ok_or(OpenError::NotFound)?;
+        let place = self.settings.find(&names, self.disk)?;
+        self.digest(&place, &names, algorithm)
+    }
+
+    fn digest(
+        &self,
+        place: &Place,
+        names: &Path,
+        algorithm: DigestAlgorithm,
+    ) -> Result<Response<Body>, OpenError> {
+        let opened = self.settings.open(place, self.disk)?;
+        let version = Validators::of(opened.octets(), opened.modified(), SystemTime::now());
+        Ok(checksum::respond(
+            &self.request.method,
+            opened,
+            names.file_name().unwrap_or_default(),
+            algorithm,
+            &version,
+            &self.settings.known,
+        ))
+    }
+
+    /// The application's page with 200, or the page for what is not found with 404.
+    fn not_found(&self, target: Option<&Target>) -> Result<Response<Body>, OpenError> {
+        let is_route = target.is_some_and(|target| is_route(target.names()));
+        if let (Some(page), true) = (&self.settings.spa, is_route) {
+            if accept::wants_page(&self.request.headers) {
+                let place = self.settings.find(page, self.disk)?;
+                return self.file(&place, page, Some("Accept"));
+            }
+            let mut response = self.not_found_page()?;
+            response.headers_mut().extend(vary_field(Some("Accept")));
+            return Ok(response);
+        }
+        self.not_found_page()
+    }
+
+    /// Without validators: it is not what was asked for, and must not be taken for a version of it.
+    fn not_found_page(&self) -> Result<Response<Body>, OpenError> {
+        let path = self.request.uri.path();
+        let page = self.settings.not_found_page.as_ref();
+        let opened = page.map(|page| {
+            let place = self.settings.find(page, self.disk)?;
+            Ok((page, self.settings.open(&place, self.disk)?))
+        });
+        let (page, opened) = match opened {
+            Some(Ok(opened)) => opened,
+            Some(Err(OpenError::NotFound)) | None => {
+                return Ok(reply::status(StatusCode::NOT_FOUND, path));
+            }
+            Some(Err(error)) => return Err(error),
+        };
+        let octets = opened.octets();
+        let body = if self.request.method == Method::HEAD {
+            Body::full("")
+        } else {
+            match opened.body(0..octets) {
+                Ok(body) => body,
+                Err(cause) => return Ok(reply::failed(cause)),
+            }
+        };
+        let mut response = body.into_http();
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(octets));
+        headers.insert(CONTENT_TYPE, self.settings.media_type(page));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        Ok(response)
+    }
+}
+
+/// Whether an application may know the way: no extension, and nothing that begins with a dot.
+fn is_route(names: &Path) -> bool {
+    let hidden = |name: &OsStr| name.as_encoded_bytes().starts_with(b".");
+    names.extension().is_none() && !names.iter().any(hidden)
+}
+
+fn vary_field(vary: Option<&'static str>) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    vary.map(|vary| (VARY, HeaderValue::from_static(vary)))
+        .into_iter()
+}

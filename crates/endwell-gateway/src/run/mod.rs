@@ -1,0 +1,135 @@
+//! Runs `endwell serve`: a server by its settings, until a signal stops it.
+//!
+//! Reads: [`Sources`], signals. Gives: a server, lines on standard error, and how it stopped.
+//!
+//! Two threads of control: the server answers requests on a runtime, the keeper changes
+//! what it answers with. They share three things that are exchanged whole: the service, the TLS
+//! configuration, the log.
+
+mod say;
+
+mod error;
+
+mod descriptors;
+
+mod passed;
+
+mod notify;
+
+mod bind;
+
+mod tls;
+
+mod certificates;
+
+mod log;
+
+mod signals;
+
+mod live;
+
+mod make;
+
+mod server;
+
+mod keep;
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use self::certificates::{Certificates, Fresh};
+use self::keep::Keeper;
+use self::live::Live;
+use self::log::Logs;
+use self::passed::Passed;
+use self::server::Server;
+use crate::Readiness;
+use crate::config::{Fault, Loaded, Sources};
+
+pub use self::error::RunError;
+pub use self::say::say;
+pub use self::server::Stopped;
+
+/// How long a reload that hangs on a dead disk may keep the process.
+const LAST_RELOAD: Duration = Duration::from_secs(2);
+
+/// Looks at everything that settings name without serving it: the folder and the certificates.
+///
+/// # Errors
+/// What cannot be used, with its place.
+pub fn check(loaded: &Loaded) -> Result<(), Fault> {
+    let service = make::service(&loaded.settings);
+    let certificate = service.and_then(|_| Fresh::of(&loaded.settings));
+    certificate.map(|_| ()).map_err(|error| loaded.fault(error))
+}
+
+/// Serves until a signal comes: SIGINT or SIGTERM stop, SIGHUP reads the sources again.
+///
+/// To be called once, before the process has another thread: it takes the sockets that a service
+/// manager has passed, and clears the variables that tell of them.
+///
+/// # Errors
+/// It cannot start, or a listener ended by itself.
+pub fn run(sources: Sources) -> Result<Stopped, RunError> {
+    let passed = Passed::take().map_err(RunError::Passed)?;
+    let loaded = sources.load()?;
+    let unusable = |error| RunError::Unusable(loaded.fault(error));
+    let service = make::service(&loaded.settings).map_err(unusable)?;
+    let certificates = Fresh::of(&loaded.settings).map_err(unusable)?;
+    let certificates = certificates.map(Certificates::new);
+    let logs = Logs::new(log::open(&loaded.settings.log).map_err(unusable)?);
+    if let Err(error) = descriptors::raise() {
+        say(&format!(
+            "the limit of open files stays as it was ({error})"
+        ));
+    }
+    let configured = sources
+        .file()
+        .map(|file| format!("configured by {}", file.display()));
+    let root = service.root();
+    let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    let serving = format!("serving {}", root.display());
+    let service = Live::new(service);
+    let readiness = Readiness::new();
+    let server = Server {
+        loaded: loaded.clone(),
+        service: service.clone(),
+        tls: certificates.as_ref().map(|shown| shown.switch().clone()),
+        logs: logs.clone(),
+        readiness: readiness.clone(),
+        introduction: configured.into_iter().chain([serving]).collect(),
+    };
+    let keeper = Keeper::new(
+        sources,
+        loaded,
+        service,
+        certificates,
+        logs.clone(),
+        readiness,
+    );
+    let stopped = side_by_side(server, passed, keeper);
+    logs.close();
+    stopped
+}
+
+/// Runs the server on a runtime and its keeper on a thread, until the server has stopped.
+fn side_by_side(server: Server, passed: Passed, keeper: Keeper) -> Result<Stopped, RunError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(RunError::system("start"))?;
+    let (ask, asked) = channel();
+    let (keeps, kept) = channel::<()>();
+    std::thread::Builder::new()
+        .name("endwell-keeper".into())
+        .spawn(move || {
+            keeper.run(&asked);
+            drop(keeps);
+        })
+        .map_err(RunError::system("start"))?;
+    let stopped = runtime.block_on(server.run(passed, ask));
+    // A read that hangs on a dead disk must not keep the process.
+    runtime.shutdown_background();
+    let _ = kept.recv_timeout(LAST_RELOAD);
+    stopped
+}

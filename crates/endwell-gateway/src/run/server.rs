@@ -1,0 +1,166 @@
+//! The server itself: it listens, serves and stops.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use endwell::{Listener, Shutdown, TlsSwitch};
+use tokio::task::JoinSet;
+
+use super::error::RunError;
+use super::live::Live;
+use super::log::Logs;
+use super::passed::{Listeners, Passed};
+use super::say::say;
+use super::signals::{Hangup, Stop};
+use super::{bind, make, notify};
+use crate::config::{Loaded, show_duration};
+use crate::{Admin, Files, Metrics, Readiness};
+
+/// How long connections may take to be reset after the second signal.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+/// How a server stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// By one signal: responses had their time.
+    Drained,
+    /// By a second signal, which reset what was under way.
+    AtOnce,
+}
+
+/// A server, before it listens.
+pub(super) struct Server {
+    pub(super) loaded: Loaded,
+    pub(super) service: Live<Files>,
+    pub(super) tls: Option<TlsSwitch>,
+    pub(super) logs: Logs,
+    /// Whether it accepts connections.
+    pub(super) readiness: Readiness,
+    /// What to say once it listens, before the addresses.
+    pub(super) introduction: Vec<String>,
+}
+
+impl Server {
+    /// Serves until a signal stops it. At SIGHUP it asks `keeper` for a reload.
+    pub(super) async fn run(self, passed: Passed, keeper: Sender<()>) -> Result<Stopped, RunError> {
+        let signals = RunError::system("wait for signals");
+        let (stop, mut hangup) = match (Stop::new(), Hangup::new()) {
+            (Ok(stop), Ok(hangup)) => (stop, hangup),
+            (Err(error), _) | (_, Err(error)) => return Err(signals(error)),
+        };
+        tokio::spawn(async move {
+            loop {
+                hangup.next().await;
+                let _ = keeper.send(());
+            }
+        });
+        let passed = passed.listen();
+        let passed = passed.map_err(RunError::system("use the sockets passed"))?;
+        let listeners = bind::all(&self.loaded, passed, self.tls.as_ref()).await?;
+        self.announce(&listeners);
+        let shutdown = Shutdown::new();
+        // Without anybody who could ask there is nothing to count.
+        let metrics = (!listeners.admin.is_empty()).then(|| self.metrics());
+        let mut watching = metrics.clone().map(|metrics| {
+            let admin = Admin::new(metrics, self.readiness.clone());
+            watch(listeners.admin, &admin)
+        });
+        let servers = self.start(listeners.serve, &shutdown, metrics);
+        let stopped = self.until_stopped(stop, &shutdown, servers).await;
+        if let Some(watching) = &mut watching {
+            // The file of a unix socket goes with its listener.
+            watching.shutdown().await;
+        }
+        stopped
+    }
+
+    /// Serves until a signal comes, and stops.
+    async fn until_stopped(
+        &self,
+        mut stop: Stop,
+        shutdown: &Shutdown,
+        mut servers: JoinSet<io::Result<()>>,
+    ) -> Result<Stopped, RunError> {
+        self.readiness.accepting();
+        notify::ready();
+        notify::feed_watchdog();
+        tokio::select! {
+            () = stop.next() => {}
+            ended = servers.join_next() => return Err(RunError::Listener(format!("{ended:?}"))),
+        }
+        say(&format!(
+            "stopping: responses may run for {}; a second signal ends them at once",
+            show_duration(self.loaded.settings.operation.drain)
+        ));
+        self.readiness.draining();
+        notify::stopping();
+        shutdown.drain();
+        tokio::select! {
+            () = all(&mut servers) => return Ok(Stopped::Drained),
+            () = stop.next() => {}
+        }
+        say("stopping at once");
+        shutdown.now();
+        let _ = tokio::time::timeout(AT_ONCE, all(&mut servers)).await;
+        Ok(Stopped::AtOnce)
+    }
+
+    /// Says what it serves, and where.
+    fn announce(&self, listeners: &Listeners) {
+        for line in &self.introduction {
+            say(line);
+        }
+        for listener in &listeners.admin {
+            say(&format!("admin on {}", bind::shown(listener)));
+        }
+        for listener in &listeners.serve {
+            say(&format!("listening on {}", bind::shown(listener)));
+        }
+    }
+
+    fn metrics(&self) -> Arc<Metrics> {
+        let metrics = Metrics::new();
+        let logs = self.logs.clone();
+        metrics.counter(
+            "endwell_log_records_dropped_total",
+            "Records that found no room because the log was too slow.",
+            move || logs.dropped(),
+        );
+        metrics
+    }
+
+    fn start(
+        &self,
+        listeners: Vec<Listener>,
+        shutdown: &Shutdown,
+        metrics: Option<Arc<Metrics>>,
+    ) -> JoinSet<io::Result<()>> {
+        let settings = &self.loaded.settings;
+        let mut servers = JoinSet::new();
+        for listener in listeners {
+            let server = endwell::serve(listener, self.service.clone())
+                .policy(make::policy(settings))
+                .observer((metrics.clone(), self.logs.clone()))
+                .shutdown(shutdown.clone())
+                .drain(settings.operation.drain);
+            servers.spawn(server.into_future());
+        }
+        servers
+    }
+}
+
+/// Lets operators ask until it is dropped: longer than the server serves.
+fn watch(operators: Vec<Listener>, admin: &Admin) -> JoinSet<io::Result<()>> {
+    let mut servers = JoinSet::new();
+    for listener in operators {
+        servers.spawn(endwell::serve(listener, admin.clone()).into_future());
+    }
+    servers
+}
+
+/// Waits until every server has stopped.
+async fn all(servers: &mut JoinSet<io::Result<()>>) {
+    while servers.join_next().await.is_some() {}
+}
