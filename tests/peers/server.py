@@ -1,4 +1,4 @@
-"""The server under test: `cargo run -p endwell --example faulty`."""
+"""The servers under test: `cargo run -p endwell --example faulty`, and `endwell serve`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ RECORD_DEADLINE = 10.0
 START_DEADLINE = 10.0
 
 
+def built() -> Path:
+    """Where cargo puts what it builds."""
+    return ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug"
+
+
 def binary() -> Path:
     """Where cargo puts the example."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR", "target"))
-    return ROOT / target / "debug" / "examples" / "faulty"
+    return built() / "examples" / "faulty"
 
 
 class Server:
@@ -83,6 +87,30 @@ class Server:
                 id = int(asked.get("id", ["0"])[0])
                 self._records.setdefault(id, []).append(record)
                 self._news.notify_all()
+
+
+class Files:
+    """`endwell serve` over a folder."""
+
+    def __init__(self, folder: Path):
+        path = built() / "endwell"
+        if not path.exists():
+            raise SystemExit(f"no server at {path}: run `cargo build -p endwell-cli`")
+        self._process = subprocess.Popen(
+            [path, "serve", folder, "--listen", "127.0.0.1:0", "--log", os.devnull],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for line in self._process.stderr:
+            if line.startswith("listening on "):
+                self.url = line.split()[-1]
+                return
+        raise SystemExit(f"{path} ended with exit {self._process.wait()} before it listened")
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
 class Ids:

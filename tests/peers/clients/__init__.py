@@ -18,6 +18,7 @@ def all_clients(folder: Path) -> list[Client]:
     from .chromium import Chromium
     from .curl import Curl
     from .go import Go
+    from .listing import Listing
     from .nghttp import Nghttp
     from .node import Node
     from .python import Python
@@ -25,6 +26,7 @@ def all_clients(folder: Path) -> list[Client]:
 
     return [
         Chromium(folder),
+        Listing(folder),
         Curl(folder),
         Wget(folder),
         Python(folder, "python"),

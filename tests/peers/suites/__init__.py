@@ -1,17 +1,17 @@
 """What is tested. A suite is a file with `tests(peers) -> list[Test]`, named in `run`.
 
-Tests of the `endwell` command (`endwell serve` against the same clients) go into a suite of their own
-beside these, with a server of their own beside `server.Server`.
+Tests of `endwell serve` go into a suite of their own beside these; `Peers.files` serves their folder.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Callable
 
 from cases import CONNECTION_RESET, STREAM_RESET, Case, octets
 from clients import Client, Seen
-from server import Ids, Server
+from server import Files, Ids, Server
 
 
 class Wrong(Exception):
@@ -34,6 +34,23 @@ class Peers:
     clients: dict[str, Client]
     # Downloads that were done again, and why.
     repeated: list[str] = field(default_factory=list)
+    # Where folders to be served are made.
+    folder: Path | None = None
+    _files: dict[Callable, Files] = field(default_factory=dict)
+
+    def files(self, fill: Callable[[Path], None]) -> str:
+        """The URL of `endwell serve` over a folder that `fill` makes, once."""
+        if fill not in self._files:
+            folder = self.folder / f"served-{len(self._files)}"
+            folder.mkdir()
+            fill(folder)
+            self._files[fill] = Files(folder)
+        return self._files[fill].url
+
+    def stop(self) -> None:
+        """Stops every server."""
+        for server in (self.server, *self._files.values()):
+            server.stop()
 
     def check(
         self,

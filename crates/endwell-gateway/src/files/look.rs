@@ -10,8 +10,7 @@ use std::time::SystemTime;
 use endwell::Body;
 use endwell_core::fields::DigestAlgorithm;
 use http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -26,9 +25,6 @@ use crate::source::place::{OpenError, Place};
 use crate::target::Target;
 use crate::validators::Validators;
 use crate::{accept, listing, reply};
-
-/// The page of a folder needs its style and nothing else.
-const LISTING_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// Makes the response to a GET or HEAD; [`OpenError::Waits`] when a disk must be waited for and may
 /// not be.
@@ -88,20 +84,13 @@ impl Looking<'_> {
                 Err(error) => return Err(error),
             }
         }
+        if !self.settings.listing {
+            return Err(OpenError::NotFound);
+        }
         if self.disk == Disk::Cached {
             return Err(OpenError::Waits);
         }
-        let mut response = listing::page(place, self.request.uri.path())?.into_http();
-        let headers = response.headers_mut();
-        for (name, value) in [
-            (CONTENT_TYPE, "text/html; charset=utf-8"),
-            (CACHE_CONTROL, "no-cache"),
-            (CONTENT_SECURITY_POLICY, LISTING_POLICY),
-            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        ] {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        Ok(response)
+        listing::respond(self.request, place, self.settings.hidden)
     }
 
     /// `names` is the file as it was asked for; `vary` what else than codings it depends on.

@@ -104,6 +104,13 @@ impl Files {
         self.set(|settings| settings.follow_symlinks = follow)
     }
 
+    /// Whether a folder without an index is answered with what is in it, as a page or as JSON. On by
+    /// default; off, it is not found.
+    #[must_use]
+    pub fn listing(self, listing: bool) -> Self {
+        self.set(|settings| settings.listing = listing)
+    }
+
     /// The file that is sent for its folder; `None` for the page of entries in any case.
     /// `index.html` by default.
     #[must_use]

@@ -3,7 +3,8 @@
 //! Reads: an open file; what the page cache holds at once, the rest on tokio's blocking pool. Gives:
 //! a body with a promised length, of frames as large as the connection advises
 //! ([`Producer::frame_size`]), one at a time; a small file that is asked for again comes from memory.
-//! Never: maps the file into memory, and never sends what it read after it saw a change.
+//! Never: maps the file into memory, and never sends what was written after it was opened, as far as
+//! that can be told.
 //!
 //! # What counts as a change
 //!
@@ -13,7 +14,7 @@
 //!
 //! | seen | ending |
 //! |---|---|
-//! | fewer octets, or a read that comes up short | failed: it shrank |
+//! | fewer octets, or a read that comes up short | failed: it shrank; what stayed is sent first, unless something else happens to it |
 //! | as many octets, another time of modification | failed: it was rewritten |
 //! | more octets | failed when its promised octets are through: it grew; complete with [`Growing::Allow`] |
 //! | another `ctime` only, and link count, mode, owner, group and path as before | failed: it was rewritten with its time set back |
@@ -46,10 +47,11 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use endwell::{Abort, Body, Cause, Finished, Kind, Producer};
+use endwell::{Abort, Body, Cause, ClientGone, Finished, Kind, Producer};
 
 use super::change::{Change, Fingerprint};
 use super::frames::Frame;
@@ -84,13 +86,9 @@ pub struct Opened {
 }
 
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is the one that must be quick"
-)]
 enum Content {
     /// To be read.
-    File(Box<Open>),
+    File(Open),
     /// All of it, as it still is.
     Kept(Bytes, Place),
 }
@@ -125,13 +123,13 @@ impl Opened {
         }
         let identity = Identity::of(&metadata).filter(|_| is_small);
         Ok(Self {
-            content: Content::File(Box::new(Open {
+            content: Content::File(Open {
                 file,
                 path: place.path().to_owned(),
                 before,
                 growing,
                 at_once: Disk::Cached,
-            })),
+            }),
             keep: identity.map(|identity| Box::new((place.clone(), identity))),
             disk,
         })
@@ -304,6 +302,26 @@ impl Open {
         }
     }
 
+    /// Takes the file for what it is now, if its end was cut off; gives its size. Blocks.
+    ///
+    /// Linux notes the new size before the time: a file that still has its old time is looked at
+    /// again, or the cut would look like another change a moment later.
+    fn take_as_cut(&mut self) -> Option<u64> {
+        let until = Instant::now() + APPEND;
+        loop {
+            let now = self.status().ok()?;
+            if now.len() >= self.before.size {
+                return None;
+            }
+            if now.modified().ok() != self.before.modified || Instant::now() > until {
+                self.before = Fingerprint::of(&now);
+                self.before.note_path(&self.file);
+                return Some(now.len());
+            }
+            std::thread::sleep(APPEND / 20);
+        }
+    }
+
     fn status(&self) -> Result<Metadata, Cause> {
         let status = self.file.metadata();
         status.map_err(|error| self.failed("cannot read the status of", &error))
@@ -344,44 +362,97 @@ fn frame_of(largest: usize, left: u64) -> usize {
     usize::try_from(left).map_or(largest, |left| left.min(largest))
 }
 
-/// Sends a range in frames as large as the connection advises; only one is in memory.
-///
-/// What the page cache holds is read at once: to hand it to another thread costs more than to
-/// read it. The rest is read on the blocking pool.
+/// Sends a range, and ends as complete only if the file stayed what it was.
 async fn send(
     mut producer: Producer,
-    mut open: Box<Open>,
-    mut rest: Range<u64>,
+    mut open: Open,
+    octets: Range<u64>,
 ) -> Result<Finished, Abort> {
     if os::is_in_memory(&open.file) {
         open.at_once = Disk::Any;
     }
-    let mut largest = FIRST;
-    let mut waited = true;
-    while !rest.is_empty() {
-        let octets = frame_of(largest, rest.end - rest.start);
-        let at = rest.start;
-        let mut read = open.read(at, octets, open.at_once)?;
-        waited = read.is_none();
-        if waited {
-            let reading = blocking(move || {
-                let read = open.read(at, octets, Disk::Any)?;
-                Ok((open, read))
-            });
-            (open, read) = reading.await?;
+    let mut sending = Sending {
+        open: Arc::new(Mutex::new(open)),
+        rest: octets.clone(),
+    };
+    let Err(cause) = sending.send(&mut producer).await? else {
+        return Ok(producer.finish());
+    };
+    // Before the first octet it is a real 5xx.
+    if sending.rest.start > octets.start && sending.is_only_cut().await? {
+        // Whatever comes now, the first cause is the one to tell.
+        let _ = sending.send(&mut producer).await?;
+    }
+    Ok(producer.fail(cause))
+}
+
+/// A file on its way.
+struct Sending {
+    /// Shared with the blocking pool, never at the same time.
+    open: Arc<Mutex<Open>>,
+    rest: Range<u64>,
+}
+
+impl Sending {
+    /// Sends the rest in frames as large as the connection advises, one at a time, and looks at
+    /// the file once more when they are through. Gives why it could not.
+    async fn send(&mut self, producer: &mut Producer) -> Result<Result<(), Cause>, ClientGone> {
+        let mut largest = FIRST;
+        while !self.rest.is_empty() {
+            let at = self.rest.start;
+            let octets = frame_of(largest, self.rest.end - at);
+            let read = self.at_once_or_later(move |open, disk| open.read(at, octets, disk));
+            match read.await {
+                Ok(frame) => {
+                    self.rest.start += frame.len() as u64;
+                    producer.send(frame).await?;
+                }
+                Err(cause) => return Ok(Err(cause)),
+            }
+            largest = producer.frame_size();
         }
-        let Some(frame) = read else {
-            return Err(still_waits().into());
-        };
-        rest.start += frame.len() as u64;
-        producer.send(frame).await?;
-        largest = producer.frame_size();
+        // The wire still holds the octet that fulfils the promise: a change until now counts.
+        let proof = self.at_once_or_later(|open, disk| {
+            let proven = open.prove_the_end(disk)?;
+            Ok(proven.then_some(()))
+        });
+        Ok(proof.await)
     }
-    // The wire still holds the octet that fulfils the promise: a change until now counts.
-    if waited || !open.prove_the_end(open.at_once)? {
-        blocking(move || open.prove_the_end(Disk::Any)).await?;
+
+    /// Does what the page cache allows at once: to hand it to another thread costs more than to
+    /// read it. What it does not hold is read on the blocking pool.
+    async fn at_once_or_later<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut Open, Disk) -> Result<Option<T>, Cause> + Send + 'static,
+    ) -> Result<T, Cause> {
+        {
+            let mut open = lock(&self.open);
+            let disk = open.at_once;
+            if let Some(done) = work(&mut open, disk)? {
+                return Ok(done);
+            }
+        }
+        let open = Arc::clone(&self.open);
+        let done = blocking(move || work(&mut lock(&open), Disk::Any)).await?;
+        done.ok_or_else(still_waits)
     }
-    Ok(producer.finish())
+
+    /// Whether nothing is known to have happened to the file but that its end was cut off.
+    ///
+    /// From here on it is compared with what it is now: what stayed is sent, unless something else
+    /// happens to it.
+    async fn is_only_cut(&mut self) -> Result<bool, Cause> {
+        let open = Arc::clone(&self.open);
+        let size = blocking(move || Ok(lock(&open).take_as_cut())).await?;
+        if let Some(size) = size {
+            self.rest.end = self.rest.end.min(size);
+        }
+        Ok(size.is_some())
+    }
+}
+
+fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs what may wait for a disk where it holds up no connection.

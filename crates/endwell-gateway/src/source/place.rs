@@ -178,6 +178,15 @@ impl Place {
         Self::below(Arc::new(folder), names, Links::Below, Disk::Any)
     }
 
+    /// Finds a name in this folder. Blocks.
+    ///
+    /// # Errors
+    /// As [`Root::find`], but never [`OpenError::Waits`].
+    pub fn look(&self, name: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let folder = Arc::clone(&self.folder);
+        Self::below(folder, &self.names.join(name), self.links, Disk::Any)
+    }
+
     fn below(
         folder: Arc<Folder>,
         names: &Path,

@@ -1,0 +1,56 @@
+//! Which folder it is, and what is known before its first row.
+//!
+//! Reads: the path of a request. Gives: [`Heading`].
+
+use percent_encoding::percent_decode_str;
+
+use super::entries::Count;
+use super::order::Order;
+
+/// What stands above the rows.
+#[derive(Debug)]
+pub(super) struct Heading {
+    /// The names from the root to the folder, decoded; none for the root itself.
+    pub(super) names: Vec<Vec<u8>>,
+    pub(super) order: Order,
+    pub(super) count: Count,
+}
+
+impl Heading {
+    /// For the path of a request, whose names have been found.
+    pub(super) fn new(path: &str, order: Order) -> Self {
+        let names = path.split('/').filter(|name| !name.is_empty());
+        Self {
+            names: names
+                .map(|name| percent_decode_str(name).collect())
+                .collect(),
+            order,
+            count: Count::default(),
+        }
+    }
+
+    /// The path as octets, with a slash at both ends.
+    pub(super) fn path(&self) -> Vec<u8> {
+        let mut path = vec![b'/'];
+        for name in &self.names {
+            path.extend(name);
+            path.push(b'/');
+        }
+        path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_taken_apart_and_put_together() {
+        let heading = |path| Heading::new(path, Order::default());
+        assert!(heading("/").names.is_empty());
+        assert_eq!(heading("/").path(), b"/");
+        let deep = heading("/a%20b/%FF/c/");
+        assert_eq!(deep.names, [&b"a b"[..], b"\xff", b"c"]);
+        assert_eq!(deep.path(), b"/a b/\xff/c/");
+    }
+}
