@@ -15,7 +15,7 @@ Serves the files of a folder.
 
 A response that fails never looks whole: a file that shrinks or is rewritten while it is sent gives \
 a short body over HTTP/1 and a reset stream over HTTP/2, and a line in the log that says so. Names \
-that begin with a dot, and links out of the folder, are not served.";
+that begin with a dot, and links out of the folder, are not served unless a flag says so.";
 
 const AFTER_HELP: &str = "\
 Examples:

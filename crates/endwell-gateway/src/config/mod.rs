@@ -17,6 +17,10 @@ mod address;
 
 mod endpoint;
 
+mod pages;
+
+mod values;
+
 mod settings;
 
 mod key;
@@ -35,9 +39,11 @@ pub use given::Given;
 pub use key::{Key, Kind};
 pub use load::{Loaded, Sources, Value};
 pub use origin::{Fault, Faults, Origin, Unusable};
+pub use pages::{Below, Index};
 pub use settings::{
-    Certificate, FilesSettings, Limits, Listening, LogFormat, LogSettings, Operation, Settings,
-    TlsSettings, WhenGrowing, WhenHalfClosed, arguments,
+    Certificate, FilesSettings, FolderPage, Limits, Listening, LogFormat, LogSettings, Operation,
+    Settings, TlsSettings, WhenGrowing, WhenHalfClosed, arguments,
 };
+pub use values::MediaType;
 
 pub(crate) use duration::show as show_duration;

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, Args, Command, ValueEnum};
+use http::HeaderValue;
 
 use super::duration;
 use super::endpoint::{Endpoint, Listen};
 use super::origin::Unusable;
+use super::pages::{Below, Index};
+use super::values::{self, MediaType};
 
 /// All that `endwell serve` can be told.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -27,6 +30,9 @@ pub struct Settings {
     /// How files are answered.
     #[command(flatten)]
     pub files: FilesSettings,
+    /// How folders are answered.
+    #[command(flatten)]
+    pub folder_page: FolderPage,
     /// What a peer may take.
     #[command(flatten)]
     pub limits: Limits,
@@ -76,6 +82,54 @@ pub struct FilesSettings {
     /// What to do about a file that only grows while it is sent
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = WhenGrowing::Fail)]
     pub growing: WhenGrowing,
+
+    /// Serve names that begin with a dot
+    #[arg(long)]
+    pub hidden: bool,
+
+    /// Follow symbolic links that lead out of the folder
+    #[arg(long)]
+    pub follow_symlinks: bool,
+
+    /// The page that is sent with 404: a path below the folder
+    #[arg(long, value_name = "FILE")]
+    pub not_found: Option<Below>,
+
+    /// The page of an application that finds its way by itself: sent, with 200, to browsers that ask
+    /// for a path that is not there and has no extension; a path below the folder
+    #[arg(long, value_name = "FILE")]
+    pub spa: Option<Below>,
+
+    /// Send FILE.br, FILE.zst or FILE.gz in place of FILE to clients that accept it, unless it is
+    /// older
+    #[arg(long)]
+    pub precompressed: bool,
+
+    /// Answer FILE?hash and FILE.sha256 with the digest of FILE, for which all of it is read
+    #[arg(long)]
+    pub digests: bool,
+
+    /// Cache-Control of files, such as max-age=3600
+    #[arg(long, value_name = "VALUE", value_parser = values::field)]
+    pub cache_control: Option<HeaderValue>,
+
+    /// Send files with this extension as this type, such as wasm=application/wasm; may be repeated
+    #[arg(long, value_name = "EXT=TYPE")]
+    pub media_type: Vec<MediaType>,
+}
+
+/// How folders are answered.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[group(skip)]
+#[command(next_help_heading = "Folder page")]
+pub struct FolderPage {
+    /// The file that is sent for its folder; - for none
+    #[arg(long, value_name = "NAME", default_value = "index.html")]
+    pub index: Index,
+
+    /// Do not list a folder that has no index: it is not found
+    #[arg(long = "no-listing", action = ArgAction::SetFalse)]
+    pub listing: bool,
 }
 
 /// What a peer may take.
@@ -214,7 +268,7 @@ pub fn arguments(command: Command) -> Command {
     let switches: Vec<_> = command.get_arguments().filter_map(switch).collect();
     let command = switches.into_iter().fold(command, |command, (id, long)| {
         command.arg(
-            Arg::new(opposite(&long))
+            Arg::new(opposite_id(&long))
                 .long(opposite(&long))
                 .action(ArgAction::SetTrue)
                 .overrides_with(id)
@@ -237,6 +291,11 @@ fn switch(arg: &Arg) -> Option<(String, String)> {
     let is_switch = matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::SetFalse);
     let long = arg.get_long().filter(|_| is_switch)?;
     Some((arg.get_id().to_string(), long.to_owned()))
+}
+
+/// The id of the flag that says the opposite; none that a setting has.
+pub(super) fn opposite_id(long: &str) -> String {
+    format!("opposite of {long}")
 }
 
 /// The flag that says the opposite: `--x` and `--no-x`.

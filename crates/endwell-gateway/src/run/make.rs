@@ -6,7 +6,7 @@ use std::path::Path;
 use endwell::Policy;
 use endwell::core::HalfClose;
 
-use crate::config::{Settings, Unusable, WhenGrowing, WhenHalfClosed};
+use crate::config::{Index, Settings, Unusable, WhenGrowing, WhenHalfClosed};
 use crate::{Files, Growing};
 
 /// The service that answers requests.
@@ -15,7 +15,29 @@ pub(super) fn service(settings: &Settings) -> Result<Files, Unusable> {
         WhenGrowing::Fail => Growing::Fail,
         WhenGrowing::Allow => Growing::Allow,
     };
-    Ok(folder(&settings.dir)?.growing(growing))
+    let given = &settings.files;
+    let mut files = folder(&settings.dir)?
+        .growing(growing)
+        .hidden(given.hidden)
+        .follow_symlinks(given.follow_symlinks)
+        .precompressed(given.precompressed)
+        .digests(given.digests)
+        .spa(given.spa.as_ref().map(|page| page.path().to_owned()))
+        .listing(settings.folder_page.listing)
+        .index(match &settings.folder_page.index {
+            Index::None => None,
+            Index::Name(name) => Some(name.path().to_owned()),
+        });
+    if let Some(page) = &given.not_found {
+        files = files.not_found_page(page.path());
+    }
+    if let Some(value) = &given.cache_control {
+        files = files.cache_control(value.clone());
+    }
+    for media in &given.media_type {
+        files = files.media_type(&media.extension, media.value.clone());
+    }
+    Ok(files)
 }
 
 /// The folder's service, or why it cannot be served and what can.
