@@ -17,6 +17,7 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use super::socket::{Departure, SharedTcp, TaskId, current_task};
+use crate::limits::{Limits, Place};
 
 /// The state of one connection.
 pub(crate) struct Conn {
@@ -24,6 +25,14 @@ pub(crate) struct Conn {
     pub(crate) tls: bool,
     pub(crate) remote: SocketAddr,
     policy: OnceLock<Arc<Policy>>,
+    limits: OnceLock<Arc<Limits>>,
+    place: OnceLock<Place>,
+    /// A head has begun that is not whole.
+    head_begun: AtomicBool,
+    /// Requests that have come.
+    requests: AtomicU64,
+    /// Requests that the peer cancelled, less those that it let end.
+    cancelled: AtomicU64,
     /// How often everything written had left user space.
     flushes: AtomicU64,
     /// Octets the transport accepted (before TLS).
@@ -44,7 +53,6 @@ pub(crate) struct Conn {
     flush_awaited: AtomicBool,
     flush_waiters: Mutex<Vec<Waker>>,
     multiplexed: AtomicBool,
-    begun: AtomicBool,
     live: Mutex<Slab<Weak<dyn Message>>>,
     /// Told when the last response under way has ended.
     pub(crate) idle: Notify,
@@ -97,6 +105,8 @@ pub(crate) enum Close {
     OpenChunk(Arc<dyn Message>),
     /// The last message is close-delimited and failed: acknowledged, this grace, reset.
     Reset(Arc<dyn Message>, Duration),
+    /// No message is under way: these octets, then in order.
+    Answer(Vec<u8>),
     /// At once, with a reset: a stalled peer, or a server that must stop now.
     Kill,
 }
@@ -117,6 +127,11 @@ impl Conn {
             tls,
             remote,
             policy: OnceLock::new(),
+            limits: OnceLock::new(),
+            place: OnceLock::new(),
+            head_begun: AtomicBool::new(false),
+            requests: AtomicU64::new(0),
+            cancelled: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
             written: AtomicU64::new(0),
             receiving: AtomicBool::new(false),
@@ -139,7 +154,6 @@ impl Conn {
             unproven: AtomicBool::new(false),
             armed: AtomicBool::new(false),
             over: AtomicBool::new(false),
-            begun: AtomicBool::new(false),
             watch: Mutex::default(),
         })
     }
@@ -164,7 +178,30 @@ impl Conn {
         self.policy.get()
     }
 
+    pub(crate) fn set_limits(&self, limits: Arc<Limits>) {
+        let _ = self.limits.set(limits);
+    }
+
+    pub(crate) fn limits(&self) -> Option<&Arc<Limits>> {
+        self.limits.get()
+    }
+
+    /// Keeps the connection's place until all of it is gone.
+    pub(crate) fn keep(&self, place: Place) {
+        let _ = self.place.set(place);
+    }
+
     // ---- what the transport reports ----
+
+    /// A head has begun, of HTTP/1.
+    pub(crate) fn note_head(&self) {
+        self.head_begun.store(true, Ordering::Relaxed);
+    }
+
+    /// The peer speaks HTTP/2.
+    pub(crate) fn note_multiplexed(&self) {
+        self.multiplexed.store(true, Ordering::Relaxed);
+    }
 
     pub(crate) fn note_written(&self, octets: usize) {
         // Only the transport writes this counter, so no read-modify-write is needed.
@@ -374,7 +411,8 @@ impl Conn {
 
     pub(crate) fn enlist(&self, message: Weak<dyn Message>, multiplexed: bool) -> usize {
         self.multiplexed.store(multiplexed, Ordering::Relaxed);
-        self.begun.store(true, Ordering::Relaxed);
+        self.head_begun.store(false, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
         lock(&self.live).insert(message)
     }
 
@@ -386,9 +424,30 @@ impl Conn {
         }
     }
 
-    /// Whether a request has come.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Relaxed)
+    /// How many requests have come.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Whether a head has begun that is not whole.
+    pub(crate) fn has_head(&self) -> bool {
+        self.head_begun.load(Ordering::Relaxed)
+    }
+
+    /// A request has ended, cancelled by the peer or not.
+    pub(crate) fn note_request_over(&self, cancelled: bool) {
+        let count = |score: u64| match cancelled {
+            true => score.checked_add(1),
+            false => score.checked_sub(1),
+        };
+        let _ = self
+            .cancelled
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
+    }
+
+    /// Requests that the peer cancelled, less those that it let end.
+    pub(crate) fn cancelled(&self) -> u64 {
+        self.cancelled.load(Ordering::Relaxed)
     }
 
     /// Octets of ours that the peer's kernel has acknowledged, where that is known.

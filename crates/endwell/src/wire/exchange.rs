@@ -324,6 +324,12 @@ fn left() -> (Cause, &'static str) {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        if let Some(conn) = &self.conn {
+            let state = self.state();
+            let cancelled = matches!(state.ending, None | Some((Ending::Cancelled(_), _)))
+                || self.chunks.discarded.load(Ordering::Acquire) > 0;
+            conn.note_request_over(cancelled);
+        }
         if let (Some(observer), Some(facts)) = (&self.observer, &self.facts) {
             let record = self.record(facts, &mut self.state());
             // This may run while a panic unwinds: a second one would end the process.
