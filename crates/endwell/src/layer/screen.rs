@@ -13,6 +13,11 @@ use crate::limits::Limits;
 /// Why a request is refused before the application sees it, if it is.
 pub(super) fn refusal<R>(request: &Request<R>, limits: Option<&Arc<Limits>>) -> Option<StatusCode> {
     let headers = request.headers();
+    let authority = request.uri().authority();
+    // RFC 9110 section 4.2.4, RFC 9113 section 8.3.1: no user, and no password, in a target.
+    if authority.is_some_and(|authority| authority.as_str().contains('@')) {
+        return Some(StatusCode::BAD_REQUEST);
+    }
     if request.version() <= Version::HTTP_11 {
         if !has_good_host(headers, request.version()) {
             return Some(StatusCode::BAD_REQUEST);
@@ -20,7 +25,7 @@ pub(super) fn refusal<R>(request: &Request<R>, limits: Option<&Arc<Limits>>) -> 
         if let Some(status) = refused_coding(headers) {
             return Some(status);
         }
-    } else if !agrees_with_authority(headers, request.uri().authority()) {
+    } else if !agrees_with_authority(headers, authority) {
         return Some(StatusCode::BAD_REQUEST);
     }
     let limits = limits?;

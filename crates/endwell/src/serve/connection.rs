@@ -219,9 +219,15 @@ impl Connection {
             still.as_mut().poll(cx)
         });
         tokio::select! {
-            () = ended => true,
-            () = reached(&mut self.stop, Stop::Draining) => false,
+            () = ended => {}
+            () = reached(&mut self.stop, Stop::Draining) => return false,
         }
+        if self.conn.is_blocked() {
+            // A peer that reads not even this would be waited for as for one that reads slowly.
+            let message = "the client took nothing of what it asked for";
+            self.conn.kill(Cause::new(Kind::WriteTimeout, message));
+        }
+        true
     }
 }
 

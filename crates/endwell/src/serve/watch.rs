@@ -85,9 +85,10 @@ impl Watch {
             }
             let due = self.since + self.allowed(limits, places);
             let look = now + self.look(limits, places);
-            // Never in the past: that would spin.
-            let next = due.min(look).max(now + Duration::from_millis(1));
-            timer.as_mut().reset(next);
+            // What is due already is a response under way, for which nothing is due.
+            timer
+                .as_mut()
+                .reset(if due > now { due.min(look) } else { look });
         }
         self.waiting = true;
         Poll::Pending

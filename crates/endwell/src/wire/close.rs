@@ -85,6 +85,8 @@ pub(crate) fn close(transport: Transport, conn: Arc<Conn>, shut: bool) {
             false
         }
         Close::Reset(..) => true,
+        // There is nothing that could be lost, and no way to say goodbye.
+        _ if !transport.is_open() => false,
         // The armed reset is the truth about a close-delimited body that was left half-way.
         Close::InOrder | Close::Cut(_) | Close::OpenChunk(_) | Close::Answer(_) if unproven => {
             false
