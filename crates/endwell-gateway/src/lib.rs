@@ -29,9 +29,12 @@ mod range;
 
 mod reply;
 
+mod guard;
+
 mod listing;
 
 mod files;
 
 pub use files::Files;
+pub use guard::{BadNetwork, BadUser, Guard, Guarded, Networks, Users};
 pub use source::file::Growing;
