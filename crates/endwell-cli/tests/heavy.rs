@@ -8,7 +8,6 @@
 #![cfg(target_os = "linux")]
 #![allow(unreachable_pub)]
 
-#[allow(dead_code)]
 mod common;
 
 #[allow(dead_code)]

@@ -7,7 +7,6 @@
 #![allow(unreachable_pub)]
 
 #[path = "../common/mod.rs"]
-#[allow(dead_code)]
 mod common;
 
 mod attacked;
