@@ -280,7 +280,9 @@ fn attacks() -> Vec<(String, Attack)> {
         Box::new(move |addr| {
             let more = frame(CONTINUATION, 0, 1, &block(&[("a", "b")])).repeat(10_000);
             let octets = [preface(), frame(HEADERS, 0, 1, &block(&GOOD)), more].concat();
-            (0..number).for_each(|_| drop(flood(addr, &octets, usize::MAX)));
+            for _ in 0..number {
+                flood(addr, &octets, usize::MAX);
+            }
         }),
     );
     for (name, one, answered) in [
@@ -302,7 +304,9 @@ fn attacks() -> Vec<(String, Attack)> {
         Box::new(move |addr| {
             let target = "a".repeat(1_000_000);
             let octets = format!("GET /{target} HTTP/1.1\r\nHost: a\r\n\r\n");
-            (0..number).for_each(|_| drop(flood(addr, octets.as_bytes(), usize::MAX)));
+            for _ in 0..number {
+                flood(addr, octets.as_bytes(), usize::MAX);
+            }
         }),
     );
     let number = many(20_000);
@@ -420,8 +424,8 @@ fn under_attack_the_server_holds_little_and_serves_on() {
             p99.as_secs_f64() * 1e3,
             longest.as_secs_f64() * 1e3,
         );
-        // No attack may hold more than what its connections are worth.
-        assert!(peak.memory < 1024 * 1024, "{name}: {} KiB", peak.memory);
+        // The most that 2 000 downloads could hold: two frames of 256 KiB each, and half of it more.
+        assert!(peak.memory < 1536 * 1024, "{name}: {} KiB", peak.memory);
         if p99 >= GOAL {
             slow.push(format!("{name}: {p99:?}"));
         }

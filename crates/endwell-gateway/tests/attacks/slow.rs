@@ -216,6 +216,25 @@ fn idle_connections_make_room_when_all_places_are_taken() {
     );
 }
 
+#[test]
+fn h11_one_request_too_many_is_503() {
+    let limits = Limits {
+        requests: 1,
+        ..Limits::default()
+    };
+    let server = Attacked::with(limits, false);
+    let mut first = server.connect();
+    first.send(b"GET /large.bin HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(first.more(Instant::now() + DEADLINE), None);
+    let request = b"GET /file.txt HTTP/1.1\r\nHost: a\r\n\r\n";
+    let outcome = server.connect().attack(request);
+    assert_eq!(outcome.to_string(), "503 close");
+    assert_eq!(server.controls.connections().requests, 1);
+    drop(first);
+    server.is_left_alone();
+    server.serves();
+}
+
 /// A thousand connections that do nothing good, and one that does.
 #[test]
 fn a_thousand_bad_connections_keep_nobody_from_being_served() {

@@ -11,7 +11,7 @@ use endwell_core::{
     Cause, Client, Document, Ending, Framing, Kind, Protocol, SaidBy, Signals, Situation,
 };
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TE, TRAILER,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, TE, TRAILER,
     TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -201,7 +201,7 @@ impl Asked {
         self.answer(status, ending, said_by, exchange)
     }
 
-    /// A 4xx to a request that the application must not see; over HTTP/1 the last response of
+    /// The answer to a request that the application must not see; over HTTP/1 the last response of
     /// its connection, for what follows such a head may be anything.
     pub(super) fn screened<B>(
         self,
@@ -217,6 +217,10 @@ impl Asked {
         if last {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let second = HeaderValue::from_static("1");
+            response.headers_mut().insert(RETRY_AFTER, second);
         }
         response
     }

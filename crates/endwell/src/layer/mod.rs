@@ -23,7 +23,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use endwell_core::{Ending, Policy, SaidBy};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 use tower_service::Service;
 
@@ -117,7 +117,11 @@ where
         let exchange = Exchange::new(&request, self.conn.clone(), self.settings.observer.clone());
         let asked = Asked::of(&request, &self.settings);
         if let Some(conn) = &self.conn {
-            if let Some(status) = screen::refusal(&request, conn.limits()) {
+            let limits = conn.limits();
+            let crowded = limits.is_some_and(|limits| conn.is_crowded(limits));
+            let refusal = screen::refusal(&request, limits)
+                .or_else(|| crowded.then_some(StatusCode::SERVICE_UNAVAILABLE));
+            if let Some(status) = refusal {
                 return Answer(Box::pin(
                     async move { Ok(asked.screened(status, exchange)) },
                 ));

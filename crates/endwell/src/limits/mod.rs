@@ -34,6 +34,10 @@ pub struct Limits {
     /// One more is reset at once. `None` by default: behind a proxy, and behind the shared
     /// addresses of mobile networks, all clients are one.
     pub per_client: Option<usize>,
+    /// Requests under way at once, over all connections; 503 beyond. From half of it on, a
+    /// connection with more than eight of them gets 503 for the next: then those who ask for
+    /// much leave room for those who ask for little.
+    pub requests: usize,
     /// How long a head may take from its first octet, and how long a new connection may be silent.
     /// A late head is answered with 408 (RFC 9110 section 15.5.9), a silent connection is closed.
     pub head_timeout: Duration,
@@ -73,10 +77,11 @@ pub struct Http2Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // 16 Ki connections hold 32 Ki descriptors at most, a file each: half of what systemd
+            // With as many requests, a file each, they hold 32 Ki descriptors: half of what systemd
             // gives a service. A server with fewer says so: `Limits::for_descriptors`.
             connections: 16 * 1024,
             per_client: None,
+            requests: 16 * 1024,
             // A head is one packet or two: ten seconds allow for two losses on a bad line.
             head_timeout: Duration::from_secs(10),
             // As nginx's keepalive_timeout: longer than a reader looks at a page.
@@ -109,14 +114,15 @@ impl Default for Http2Limits {
 impl Limits {
     /// The default limits for a process that may open so many descriptors.
     ///
-    /// A connection is given two, its socket and a file; 64 stay for listeners, logs and the
-    /// runtime.
+    /// Half of them are for connections, half for the files of requests; 64 stay for listeners,
+    /// logs and the runtime.
     pub fn for_descriptors(descriptors: u64) -> Self {
         let limits = Self::default();
         let places = descriptors.saturating_sub(64) / 2;
         let places = usize::try_from(places).unwrap_or(usize::MAX);
         Self {
             connections: limits.connections.min(places.max(1)),
+            requests: limits.requests.min(places.max(1)),
             ..limits
         }
     }
@@ -132,10 +138,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_is_given_two_descriptors() {
+    fn descriptors_are_shared_by_connections_and_requests() {
         for (descriptors, connections) in [(0, 1), (66, 1), (1024, 480), (1 << 20, 16 * 1024)] {
             let limits = Limits::for_descriptors(descriptors);
-            assert_eq!(limits.connections, connections, "{descriptors}");
+            let given = (limits.connections, limits.requests);
+            assert_eq!(given, (connections, connections), "{descriptors}");
         }
     }
 }

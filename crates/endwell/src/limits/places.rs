@@ -7,10 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+/// Requests that every connection may have under way, as long as there is any room: what a
+/// browser asks for at once over HTTP/1, with two to spare.
+const FEW: usize = 8;
+
 /// Counts the open connections of one server, or of several that share it.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
     open: AtomicUsize,
+    requests: AtomicUsize,
     limit: AtomicUsize,
     freed: Notify,
     clients: Mutex<HashMap<IpAddr, usize>>,
@@ -102,8 +107,30 @@ impl Places {
         })
     }
 
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::Acquire)
+    }
+
     fn clients(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// A request has come.
+    pub(crate) fn begin_request(&self) {
+        self.places.requests.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Nothing is left of a request.
+    pub(crate) fn end_request(&self) {
+        self.places.requests.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether a connection with so many requests under way has one too many.
+    pub(crate) fn is_crowded(&self, here: usize, limit: usize) -> bool {
+        let all = self.places.requests();
+        all > limit || (all > limit / 2 && here > FEW)
     }
 }
 
@@ -162,6 +189,19 @@ mod tests {
         assert_eq!((places.open(), places.clients().len()), (0, 0));
         assert!(take(&places, "192.0.2.1", 0).is_none());
         assert_eq!(places.clients().len(), 0, "a refused client is not kept");
+    }
+
+    #[test]
+    fn who_asks_for_much_leaves_room() {
+        let places = Places::new(9);
+        let place = places.take(None, None).unwrap();
+        (0..50).for_each(|_| place.begin_request());
+        assert!(!place.is_crowded(50, 100));
+        place.begin_request();
+        assert!(place.is_crowded(9, 100) && !place.is_crowded(8, 100));
+        assert!(place.is_crowded(1, 50));
+        (0..51).for_each(|_| place.end_request());
+        assert_eq!(places.requests(), 0);
     }
 
     #[tokio::test]

@@ -40,6 +40,8 @@ struct Shared {
 pub struct Connections {
     /// Open now, those that are being closed included.
     pub open: usize,
+    /// Requests under way now, until nothing is left of their responses.
+    pub requests: usize,
     /// Accepted since the start, without those that were refused.
     pub accepted: u64,
     /// Reset because their client had its share ([`Limits::per_client`]).
@@ -93,6 +95,7 @@ impl Controls {
         let places = &self.0.places;
         Connections {
             open: places.open(),
+            requests: places.requests(),
             accepted: places.accepted.load(Ordering::Relaxed),
             refused: places.refused.load(Ordering::Relaxed),
             late: places.late.load(Ordering::Relaxed),

@@ -413,15 +413,29 @@ impl Conn {
         self.multiplexed.store(multiplexed, Ordering::Relaxed);
         self.head_begun.store(false, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
+        if let Some(place) = self.place.get() {
+            place.begin_request();
+        }
         lock(&self.live).insert(message)
     }
 
     pub(crate) fn discharge(&self, key: usize) {
+        if let Some(place) = self.place.get() {
+            place.end_request();
+        }
         let mut live = lock(&self.live);
         live.try_remove(key);
         if live.is_empty() {
             self.idle.notify_waiters();
         }
+    }
+
+    /// Whether the request that came last is one too many.
+    pub(crate) fn is_crowded(&self, limits: &Limits) -> bool {
+        let here = || lock(&self.live).len();
+        self.place
+            .get()
+            .is_some_and(|place| place.is_crowded(here(), limits.requests))
     }
 
     /// How many requests have come.
