@@ -154,8 +154,14 @@ fn flood(addr: SocketAddr, octets: &[u8], enough: usize) -> usize {
 }
 
 /// Connections that have sent this and stay.
+///
+/// They come in bursts that fit the backlog of a listener: what the kernel drops beyond it looks
+/// open to its client, and no server hears of it.
 fn stay(addr: SocketAddr, connections: usize, octets: &[u8]) -> Vec<TcpStream> {
-    let open = |_| {
+    let open = |number: usize| {
+        if number % 64 == 63 {
+            thread::sleep(Duration::from_millis(10));
+        }
         let mut socket = connect(addr);
         socket.write_all(octets).unwrap();
         socket
@@ -249,21 +255,21 @@ fn attacks() -> Vec<(String, Attack)> {
             drop(open);
         }),
     );
-    let number = many(2_000);
+    let number = many(200);
     add(
         format!("{number} HTTP/2 connections with 100 streams whose window never opens"),
         Box::new(move |addr| {
             let mut octets = [PREFACE, &frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])].concat();
             let large = [GOOD[0], GOOD[1], GOOD[2], (":path", "/large.bin")];
             (0..100).for_each(|number| octets.extend(headers(number * 2 + 1, &large)));
-            let open = stay(addr, number / 10, &octets);
+            let open = stay(addr, number, &octets);
             thread::sleep(Duration::from_secs(2));
             drop(open);
         }),
     );
     let number = many(100_000);
     add(
-        format!("{number} streams, each reset at once"),
+        format!("{number} streams, each reset at once, as far as the server lets them"),
         Box::new(move |addr| rapid_reset(addr, number, 2_000)),
     );
     add(
@@ -320,7 +326,8 @@ fn attacks() -> Vec<(String, Attack)> {
             // Some at a time: each may be answered with the whole file.
             for _ in 0..number / 100 {
                 let octets = one.replace("GET", "HEAD").repeat(99) + last;
-                flood(addr, octets.as_bytes(), usize::MAX);
+                // A head for each, at the least.
+                assert!(flood(addr, octets.as_bytes(), usize::MAX) > 100 * 100);
             }
         }),
     );

@@ -452,6 +452,34 @@ fn answers_without_hyper_go_through_tls() {
     server.is_left_alone();
 }
 
+/// Their beginnings come with others' ends: no limit may take a part of one for another's line.
+#[test]
+fn large_heads_may_be_pipelined() {
+    let server = Attacked::new();
+    let field = |octets| format!("X-A: {}\r\n", much('a', octets));
+    for octets in [7_000, 12_000, 30_000] {
+        let head = format!("GET /file.txt HTTP/1.1\r\nHost: a\r\n{}\r\n", field(octets));
+        let outcome = server.connect().attack(head.repeat(20).as_bytes());
+        assert_eq!(
+            (outcome.statuses, outcome.end),
+            (vec![200; 20], "keep"),
+            "{octets}"
+        );
+    }
+    let post = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n{}",
+        much('a', 9_000)
+    );
+    let get = format!("GET /file.txt HTTP/1.1\r\nHost: a\r\n{}\r\n", field(20_000));
+    let outcome = server.connect().attack(format!("{post}{get}").as_bytes());
+    // The body came with its head, or it did not: the connection then ends with the answer.
+    let outcome = outcome.to_string();
+    assert!(
+        matches!(&*outcome, "405 200 keep" | "405 close"),
+        "{outcome}"
+    );
+}
+
 #[test]
 fn ten_thousand_pipelined_requests_have_ten_thousand_answers() {
     let server = Attacked::new();

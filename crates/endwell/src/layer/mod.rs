@@ -117,10 +117,10 @@ where
         let exchange = Exchange::new(&request, self.conn.clone(), self.settings.observer.clone());
         let asked = Asked::of(&request, &self.settings);
         if let Some(conn) = &self.conn {
-            let limits = conn.limits();
-            let crowded = limits.is_some_and(|limits| conn.is_crowded(limits));
-            let refusal = screen::refusal(&request, limits)
-                .or_else(|| crowded.then_some(StatusCode::SERVICE_UNAVAILABLE));
+            let refusal = screen::refusal(&request, conn.limits()).or_else(|| {
+                let admitted = exchange.admit(conn);
+                (!admitted).then_some(StatusCode::SERVICE_UNAVAILABLE)
+            });
             if let Some(status) = refusal {
                 return Answer(Box::pin(
                     async move { Ok(asked.screened(status, exchange)) },

@@ -117,20 +117,20 @@ impl Places {
 }
 
 impl Place {
-    /// A request has come.
-    pub(crate) fn begin_request(&self) {
-        self.places.requests.fetch_add(1, Ordering::AcqRel);
+    /// A request has come to a connection that has so many under way; `false` if it is one too
+    /// many.
+    pub(crate) fn begin_request(&self, here: usize, limit: usize) -> bool {
+        let all = self.places.requests.fetch_add(1, Ordering::AcqRel) + 1;
+        let admitted = all <= limit / 2 || (all <= limit && here <= FEW);
+        if !admitted {
+            self.end_request();
+        }
+        admitted
     }
 
     /// Nothing is left of a request.
     pub(crate) fn end_request(&self) {
         self.places.requests.fetch_sub(1, Ordering::AcqRel);
-    }
-
-    /// Whether a connection with so many requests under way has one too many.
-    pub(crate) fn is_crowded(&self, here: usize, limit: usize) -> bool {
-        let all = self.places.requests();
-        all > limit || (all > limit / 2 && here > FEW)
     }
 }
 
@@ -195,11 +195,13 @@ mod tests {
     fn who_asks_for_much_leaves_room() {
         let places = Places::new(9);
         let place = places.take(None, None).unwrap();
-        (0..50).for_each(|_| place.begin_request());
-        assert!(!place.is_crowded(50, 100));
-        place.begin_request();
-        assert!(place.is_crowded(9, 100) && !place.is_crowded(8, 100));
-        assert!(place.is_crowded(1, 50));
+        for here in 1..=50 {
+            assert!(place.begin_request(here, 100), "{here}");
+        }
+        assert!(!place.begin_request(9, 100));
+        assert!(place.begin_request(8, 100));
+        assert!(!place.begin_request(1, 51));
+        assert_eq!(places.requests(), 51);
         (0..51).for_each(|_| place.end_request());
         assert_eq!(places.requests(), 0);
     }

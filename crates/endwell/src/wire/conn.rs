@@ -413,16 +413,10 @@ impl Conn {
         self.multiplexed.store(multiplexed, Ordering::Relaxed);
         self.head_begun.store(false, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
-        if let Some(place) = self.place.get() {
-            place.begin_request();
-        }
         lock(&self.live).insert(message)
     }
 
     pub(crate) fn discharge(&self, key: usize) {
-        if let Some(place) = self.place.get() {
-            place.end_request();
-        }
         let mut live = lock(&self.live);
         live.try_remove(key);
         if live.is_empty() {
@@ -430,12 +424,19 @@ impl Conn {
         }
     }
 
-    /// Whether the request that came last is one too many.
-    pub(crate) fn is_crowded(&self, limits: &Limits) -> bool {
-        let here = || lock(&self.live).len();
-        self.place
-            .get()
-            .is_some_and(|place| place.is_crowded(here(), limits.requests))
+    /// Counts a request of which the application is to hear; `false` if it is one too many.
+    pub(crate) fn admit(&self) -> bool {
+        let (Some(place), Some(limits)) = (self.place.get(), self.limits()) else {
+            return true;
+        };
+        place.begin_request(lock(&self.live).len(), limits.requests)
+    }
+
+    /// Nothing is left of a request that was admitted.
+    pub(crate) fn dismiss(&self) {
+        if let Some(place) = self.place.get() {
+            place.end_request();
+        }
     }
 
     /// How many requests have come.

@@ -29,6 +29,8 @@ pub(crate) struct Exchange {
     observer: Option<Arc<dyn Observer>>,
     state: Mutex<State>,
     waker: AtomicWaker,
+    /// It counts among the requests under way.
+    admitted: AtomicBool,
     pub(crate) chunks: Chunks,
 }
 
@@ -118,6 +120,7 @@ impl Exchange {
                 trailers: Vec::new(),
             }),
             waker: AtomicWaker::new(),
+            admitted: AtomicBool::new(false),
             chunks: Chunks::default(),
         });
         if let Some(conn) = &exchange.conn {
@@ -129,6 +132,13 @@ impl Exchange {
             exchange.state().written_at_head = conn.written();
         }
         exchange
+    }
+
+    /// Whether the application may hear of it: it counts then until nothing is left of it.
+    pub(crate) fn admit(&self, conn: &Arc<Conn>) -> bool {
+        let admitted = conn.admit();
+        self.admitted.store(admitted, Ordering::Relaxed);
+        admitted
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -336,6 +346,9 @@ impl Drop for Exchange {
             let _ = catch_unwind(AssertUnwindSafe(|| observer.ended(record)));
         }
         if let Some(conn) = &self.conn {
+            if *self.admitted.get_mut() {
+                conn.dismiss();
+            }
             conn.discharge(self.key.load(Ordering::Relaxed));
         }
     }

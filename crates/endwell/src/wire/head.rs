@@ -84,6 +84,11 @@ pub(crate) fn answer(status: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// Whether octets end as a head does, so that the next ones begin another.
+pub(crate) fn ends_head(octets: &[u8]) -> bool {
+    octets.ends_with(b"\n\r\n") || octets.ends_with(b"\n\n")
+}
+
 fn without_empty_lines(octets: &[u8]) -> &[u8] {
     let empty = |octet: &&u8| matches!(octet, b'\r' | b'\n');
     &octets[octets.iter().take_while(empty).count()..]

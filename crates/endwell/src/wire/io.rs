@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::close;
 use super::conn::{Close, Conn, Departed, Message};
-use super::head::{Heard, Line, answer};
+use super::head::{Heard, Line, answer, ends_head};
 use super::transport::Transport;
 
 /// A connection of our listener, as stream for the HTTP implementation.
@@ -25,8 +25,11 @@ pub struct WireIo {
     transport: Option<Transport>,
     conn: Arc<Conn>,
     stall: Option<Stall>,
-    /// The first line of the head under way, after so many requests.
-    line: (u64, Line),
+    /// The first line of the head under way, after so many requests; `None` if its beginning was
+    /// not seen.
+    line: (u64, Option<Line>),
+    /// What was read last ended as a head does.
+    head_ended: bool,
     shut: bool,
 }
 
@@ -56,7 +59,8 @@ impl WireIo {
             transport: Some(transport),
             conn,
             stall: None,
-            line: (0, Line::default()),
+            line: (0, Some(Line::default())),
+            head_ended: true,
             shut: false,
         }
     }
@@ -93,20 +97,28 @@ impl WireIo {
 
     /// Looks at octets of a head, once limits are set.
     ///
-    /// Octets that came while a message was under way are not looked at: a head that began
-    /// among them counts as one that has not begun.
+    /// Where a head begins among octets of others (pipelined, or behind a body) only hyper knows:
+    /// of such a head nothing is said but that it has begun, once more of it comes.
     fn hear(&mut self, octets: &[u8]) -> io::Result<()> {
         let Some(limits) = self.conn.limits() else {
             return Ok(());
         };
-        if self.conn.is_multiplexed() || !self.conn.is_idle() {
+        if self.conn.is_multiplexed() {
+            return Ok(());
+        }
+        let head_ended = std::mem::replace(&mut self.head_ended, ends_head(octets));
+        if !self.conn.is_idle() {
             return Ok(());
         }
         let requests = self.conn.requests();
         if self.line.0 != requests {
-            self.line = (requests, Line::default());
+            self.line = (requests, head_ended.then(Line::default));
         }
-        let (status, message) = match self.line.1.hear(octets, limits.target, limits.head) {
+        let Some(line) = &mut self.line.1 else {
+            self.conn.note_head();
+            return Ok(());
+        };
+        let (status, message) = match line.hear(octets, limits.target, limits.head) {
             Heard::Nothing | Heard::Preface => return Ok(()),
             Heard::Http2 => {
                 self.conn.note_multiplexed();
