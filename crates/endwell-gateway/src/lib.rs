@@ -35,6 +35,8 @@ mod disposition;
 
 mod reply;
 
+mod guard;
+
 mod listing;
 
 mod files;
@@ -54,5 +56,6 @@ pub mod run;
 
 pub use admin::{Admin, Readiness};
 pub use files::Files;
+pub use guard::{BadNetwork, BadUser, Guard, Guarded, Networks, Users};
 pub use metrics::{Exposition, Metrics, Total};
 pub use source::file::Growing;

@@ -32,6 +32,8 @@ mod producer;
 
 mod body;
 
+mod limits;
+
 mod wire;
 
 mod layer;
@@ -48,7 +50,8 @@ mod app;
 pub use body::{Body, Broken, channel, stream};
 pub use endwell_core as core;
 pub use endwell_core::{Cause, Ending, Kind, Party, Policy, Record, Retry, SaidBy, Severity};
-pub use layer::{Answer, Endings, Layer};
+pub use layer::{Answer, Endings, Layer, Peer};
+pub use limits::{Http2Limits, Limits};
 pub use observe::{Format, Log, Observer};
 pub use producer::{Abort, BoxError, ClientGone, Finished, Producer};
 pub use wire::body::{Signal, WireBody};
@@ -64,6 +67,6 @@ pub use listen::listen_unix;
 #[cfg(feature = "listen")]
 pub use listen::{Listener, listen};
 #[cfg(feature = "listen")]
-pub use serve::{Serve, Shutdown, serve};
+pub use serve::{Connections, Controls, Serve, Shutdown, serve};
 #[cfg(feature = "listen")]
 pub use wire::{close::settled, io::WireIo};

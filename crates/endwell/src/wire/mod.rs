@@ -31,6 +31,9 @@ mod http2;
 pub(crate) mod body;
 
 #[cfg(feature = "listen")]
+mod head;
+
+#[cfg(feature = "listen")]
 pub(crate) mod transport;
 
 #[cfg(feature = "listen")]
