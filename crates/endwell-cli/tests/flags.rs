@@ -6,7 +6,7 @@ mod common;
 use std::os::unix::fs::symlink;
 
 use common::{Folder, Server};
-use endwell_lab::observe::http1::{Request, observe};
+use endwell_lab::observe::http1::{Request, Session, observe};
 use endwell_lab::observe::{Pace, Seen};
 
 fn ask(server: &Server, request: &Request) -> Seen {
@@ -106,4 +106,81 @@ fn an_application_finds_its_way_and_a_folder_has_no_index() {
     assert_eq!((seen.status, &*seen.body), (Some(200), &b"app"[..]));
     let listed = String::from_utf8(get(&server, "/sub/").body).unwrap();
     assert!(listed.contains("start.htm") && listed.contains("index.html"));
+}
+
+/// `pass`, by bcrypt at its lowest cost.
+const HASH: &str = "$2b$04$TiX88i4u4TqMUtWqCM4QpOii7WgvRrMDE76dIuwjJ7nieZ/ER6bk.";
+
+/// Asks as this user with the password `pass`.
+fn status_of(server: &Server, user_and_password: &str) -> Option<u16> {
+    let field = format!("Basic {user_and_password}");
+    let request = Request::get11("/page.xyz").with("Authorization", &field);
+    ask(server, &request).status
+}
+
+const ANN: &str = "YW5uOnBhc3M=";
+const BOB: &str = "Ym9iOnBhc3M=";
+
+#[test]
+fn users_of_the_file_change_with_a_reload() {
+    let (folder, _outside) = folder();
+    let users = Folder::new();
+    let file = users.write("users", format!("# people\n\nann:{HASH}\n"));
+    let server = Server::start(&folder, &["--auth-file", file.to_str().unwrap()]);
+    assert_eq!(get(&server, "/page.xyz").status, Some(401));
+    assert_eq!(status_of(&server, ANN), Some(200));
+    assert_eq!(status_of(&server, BOB), Some(401));
+    users.write("users", format!("bob:{HASH}\n"));
+    server.signal("HUP");
+    assert_eq!(server.says(), "reloaded: the users taken over");
+    assert_eq!(status_of(&server, ANN), Some(401));
+    assert_eq!(status_of(&server, BOB), Some(200));
+    users.write("users", format!("bob:{HASH}\nann:secret\n"));
+    server.signal("HUP");
+    let said = server.says();
+    let begin = format!("not reloaded: line 2 of {}: the hash", file.display());
+    assert!(
+        said.starts_with(&begin) && !said.contains("secret"),
+        "{said}"
+    );
+    assert_eq!(status_of(&server, BOB), Some(200));
+}
+
+#[test]
+fn users_and_networks_by_flag() {
+    let (folder, _outside) = folder();
+    let user = format!("--auth=ann:{HASH}");
+    let server = Server::start(&folder, &[&user, "--allow=127.0.0.0/8"]);
+    assert_eq!(status_of(&server, ANN), Some(200));
+    assert_eq!(get(&server, "/page.xyz").status, Some(401));
+    let server = Server::start(&folder, &["--deny=127.0.0.1"]);
+    assert_eq!(get(&server, "/page.xyz").status, Some(403));
+    let (exit, _, said) = common::run(&["serve", folder.root(), "--auth=ann:secret"]);
+    assert_eq!(exit, Some(1));
+    assert!(said.starts_with("error: the hash of the user ann is neither"));
+    assert!(!said.contains("secret"), "{said}");
+}
+
+#[test]
+fn limits_change_with_a_reload() {
+    let (folder, _outside) = folder();
+    let place = Folder::new();
+    let file = place.write("e.toml", "max-header-size = 8192\n");
+    let server = Server::start(&folder, &["--config", file.to_str().unwrap()]);
+    let large = Request::get11("/page.xyz").with("X-Large", &"x".repeat(9000));
+    assert_eq!(ask(&server, &large).status, Some(431));
+    place.write(
+        "e.toml",
+        "max-connections-per-client = 1\nstall-timeout = 5\n",
+    );
+    server.signal("HUP");
+    let taken = "stall-timeout, max-connections-per-client, max-header-size taken over";
+    assert_eq!(
+        server.says(),
+        format!("reloaded {}: {taken}", file.display())
+    );
+    let mut first = Session::connect(server.addr(), None, &Pace::fast()).unwrap();
+    assert_eq!(first.exchange(&large).status, Some(200));
+    assert_eq!(get(&server, "/page.xyz").status, None);
+    assert_eq!(first.exchange(&large).status, Some(200));
 }

@@ -275,6 +275,8 @@ fn metrics_of_the_command_count_what_the_log_holds() {
         "endwell_responses_total{protocol=\"1.1\",ending=\"complete\",error_type=\"\",status=\"2xx\"} 2",
         "endwell_responses_total{protocol=\"1.1\",ending=\"complete\",error_type=\"\",status=\"4xx\"} 1",
         "endwell_log_records_dropped_total 0",
+        "endwell_connections_accepted_total 3",
+        "endwell_connections_refused_total 0",
     ] {
         assert!(text.lines().any(|is| is == line), "{line}");
     }

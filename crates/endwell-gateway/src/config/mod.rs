@@ -21,6 +21,10 @@ mod pages;
 
 mod values;
 
+mod access;
+
+mod number;
+
 mod settings;
 
 mod key;
@@ -31,6 +35,7 @@ mod file;
 
 mod load;
 
+pub use access::{Network, User};
 pub use address::Address;
 pub use duration::parse as parse_duration;
 pub use endpoint::{Endpoint, Listen};
@@ -41,8 +46,8 @@ pub use load::{Loaded, Sources, Value};
 pub use origin::{Fault, Faults, Origin, Unusable};
 pub use pages::{Below, Index};
 pub use settings::{
-    Certificate, FilesSettings, FolderPage, Limits, Listening, LogFormat, LogSettings, Operation,
-    Settings, TlsSettings, WhenGrowing, WhenHalfClosed, arguments,
+    AccessSettings, Certificate, FilesSettings, FolderPage, Limits, Listening, LogFormat,
+    LogSettings, Operation, Settings, TlsSettings, WhenGrowing, WhenHalfClosed, arguments,
 };
 pub use values::MediaType;
 

@@ -8,8 +8,10 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, Args, Command, ValueEnum};
 use http::HeaderValue;
 
+use super::access::{Network, User};
 use super::duration;
 use super::endpoint::{Endpoint, Listen};
+use super::number;
 use super::origin::Unusable;
 use super::pages::{Below, Index};
 use super::values::{self, MediaType};
@@ -36,6 +38,9 @@ pub struct Settings {
     /// What a peer may take.
     #[command(flatten)]
     pub limits: Limits,
+    /// Who may ask.
+    #[command(flatten)]
+    pub access: AccessSettings,
     /// The access log.
     #[command(flatten)]
     pub log: LogSettings,
@@ -144,6 +149,57 @@ pub struct Limits {
     /// What it means when a client closes its sending half while a response runs
     #[arg(long, value_name = "MEANING", value_enum, default_value_t = WhenHalfClosed::Cancel)]
     pub half_close: WhenHalfClosed,
+
+    /// How many connections may be open; further ones wait until another has closed [default: by
+    /// the limit of open files, 16384 at most]
+    #[arg(long, value_name = "COUNT", value_parser = number::count)]
+    pub max_connections: Option<usize>,
+
+    /// How many connections may be open from one IPv4 address or IPv6 network of 64 bits; one more
+    /// is reset [default: no limit]
+    #[arg(long, value_name = "COUNT", value_parser = number::count)]
+    pub max_connections_per_client: Option<usize>,
+
+    /// How many requests may be under way; 503 beyond [default: by the limit of open files, 16384 at
+    /// most]
+    #[arg(long, value_name = "COUNT", value_parser = number::count)]
+    pub max_requests: Option<usize>,
+
+    /// How many octets a request's head may have; 431 beyond
+    #[arg(long, value_name = "OCTETS", default_value = "32768", value_parser = number::head)]
+    pub max_header_size: usize,
+
+    /// How long a request's head may take, and a new connection be silent
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = number::time)]
+    pub header_timeout: Duration,
+
+    /// How long a connection may wait for its next request
+    #[arg(long, value_name = "DURATION", default_value = "75s", value_parser = number::time)]
+    pub idle_timeout: Duration,
+}
+
+/// Who may ask.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[group(skip)]
+#[command(next_help_heading = "Access")]
+pub struct AccessSettings {
+    /// A user who may ask, and the hash of the password by argon2 or bcrypt (`htpasswd -nB NAME`);
+    /// may be repeated
+    #[arg(long, value_name = "NAME:HASH")]
+    pub auth: Vec<User>,
+
+    /// A file with such a user a line; read again at SIGHUP
+    #[arg(long, value_name = "FILE")]
+    pub auth_file: Option<PathBuf>,
+
+    /// A network or address that may ask: no other may, then; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    pub allow: Vec<Network>,
+
+    /// A network or address that may not ask, unless it lies in a smaller one that may; may be
+    /// repeated
+    #[arg(long, value_name = "CIDR")]
+    pub deny: Vec<Network>,
 }
 
 /// The access log.

@@ -28,6 +28,8 @@ mod signals;
 
 mod live;
 
+mod access;
+
 mod make;
 
 mod server;
@@ -53,12 +55,14 @@ pub use self::server::Stopped;
 /// How long a reload that hangs on a dead disk may keep the process.
 const LAST_RELOAD: Duration = Duration::from_secs(2);
 
-/// Looks at everything that settings name without serving it: the folder and the certificates.
+/// Looks at everything that settings name without serving it: the folder, the users
+/// and the certificates.
 ///
 /// # Errors
 /// What cannot be used, with its place.
 pub fn check(loaded: &Loaded) -> Result<(), Fault> {
-    let service = make::service(&loaded.settings);
+    let listed = access::read(&loaded.settings.access);
+    let service = listed.and_then(|listed| make::service(&loaded.settings, listed.as_deref()));
     let certificate = service.and_then(|_| Fresh::of(&loaded.settings));
     certificate.map(|_| ()).map_err(|error| loaded.fault(error))
 }
@@ -74,7 +78,8 @@ pub fn run(sources: Sources) -> Result<Stopped, RunError> {
     let passed = Passed::take().map_err(RunError::Passed)?;
     let loaded = sources.load()?;
     let unusable = |error| RunError::Unusable(loaded.fault(error));
-    let service = make::service(&loaded.settings).map_err(unusable)?;
+    let listed = access::read(&loaded.settings.access).map_err(unusable)?;
+    let (service, root) = make::service(&loaded.settings, listed.as_deref()).map_err(unusable)?;
     let certificates = Fresh::of(&loaded.settings).map_err(unusable)?;
     let certificates = certificates.map(Certificates::new);
     let logs = Logs::new(log::open(&loaded.settings.log).map_err(unusable)?);
@@ -86,27 +91,32 @@ pub fn run(sources: Sources) -> Result<Stopped, RunError> {
     let configured = sources
         .file()
         .map(|file| format!("configured by {}", file.display()));
-    let root = service.root();
-    let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    let root = root.canonicalize().unwrap_or(root);
     let serving = format!("serving {}", root.display());
     let service = Live::new(service);
     let readiness = Readiness::new();
+    let controls = make::controls(&loaded.settings);
     let server = Server {
         loaded: loaded.clone(),
         service: service.clone(),
         tls: certificates.as_ref().map(|shown| shown.switch().clone()),
         logs: logs.clone(),
         readiness: readiness.clone(),
+        controls: controls.clone(),
         introduction: configured.into_iter().chain([serving]).collect(),
     };
-    let keeper = Keeper::new(
-        sources,
+    let keeper = Keeper {
+        started: loaded.clone(),
         loaded,
+        sources,
+        listed,
         service,
+        controls,
         certificates,
-        logs.clone(),
+        logs: logs.clone(),
         readiness,
-    );
+        retiring: Vec::new(),
+    };
     let stopped = side_by_side(server, passed, keeper);
     logs.close();
     stopped

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use endwell::{Listener, Shutdown, TlsSwitch};
+use endwell::{Connections, Controls, Listener, Shutdown, TlsSwitch};
 use tokio::task::JoinSet;
 
 use super::error::RunError;
@@ -14,9 +14,9 @@ use super::log::Logs;
 use super::passed::{Listeners, Passed};
 use super::say::say;
 use super::signals::{Hangup, Stop};
-use super::{bind, make, notify};
+use super::{bind, notify};
 use crate::config::{Loaded, show_duration};
-use crate::{Admin, Files, Metrics, Readiness};
+use crate::{Admin, Files, Guard, Metrics, Readiness};
 
 /// How long connections may take to be reset after the second signal.
 const AT_ONCE: Duration = Duration::from_secs(2);
@@ -33,11 +33,13 @@ pub enum Stopped {
 /// A server, before it listens.
 pub(super) struct Server {
     pub(super) loaded: Loaded,
-    pub(super) service: Live<Files>,
+    pub(super) service: Live<Guard<Files>>,
     pub(super) tls: Option<TlsSwitch>,
     pub(super) logs: Logs,
     /// Whether it accepts connections.
     pub(super) readiness: Readiness,
+    /// Of policy and limits.
+    pub(super) controls: Controls,
     /// What to say once it listens, before the addresses.
     pub(super) introduction: Vec<String>,
 }
@@ -128,6 +130,7 @@ impl Server {
             "Records that found no room because the log was too slow.",
             move || logs.dropped(),
         );
+        count_connections(&metrics, &self.controls);
         metrics
     }
 
@@ -141,13 +144,55 @@ impl Server {
         let mut servers = JoinSet::new();
         for listener in listeners {
             let server = endwell::serve(listener, self.service.clone())
-                .policy(make::policy(settings))
+                .controls(self.controls.clone())
                 .observer((metrics.clone(), self.logs.clone()))
                 .shutdown(shutdown.clone())
                 .drain(settings.operation.drain);
             servers.spawn(server.into_future());
         }
         servers
+    }
+}
+
+/// Adds what became of the connections.
+fn count_connections(metrics: &Metrics, controls: &Controls) {
+    let read = |of: fn(Connections) -> u64| {
+        let controls = controls.clone();
+        move || of(controls.connections())
+    };
+    metrics.gauge(
+        "endwell_connections_open",
+        "Open connections, those that are being closed included.",
+        read(|now| now.open as u64),
+    );
+    metrics.gauge(
+        "endwell_requests_open",
+        "Requests under way.",
+        read(|now| now.requests as u64),
+    );
+    for (name, help, of) in [
+        (
+            "endwell_connections_accepted_total",
+            "Connections that were accepted.",
+            (|now: Connections| now.accepted) as fn(Connections) -> u64,
+        ),
+        (
+            "endwell_connections_refused_total",
+            "Connections that were reset because their client had its share.",
+            |now| now.refused,
+        ),
+        (
+            "endwell_connections_late_total",
+            "Connections that were closed because a head did not come in time.",
+            |now| now.late,
+        ),
+        (
+            "endwell_connections_idle_total",
+            "Connections that were closed because no further request came.",
+            |now| now.idle,
+        ),
+    ] {
+        metrics.counter(name, help, read(of));
     }
 }
 
