@@ -7,6 +7,8 @@ mod serve;
 
 mod config;
 
+mod health;
+
 mod completions;
 
 mod man;
@@ -44,6 +46,7 @@ fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(serve::command())
         .subcommand(config::command())
+        .subcommand(health::command())
         .subcommand(completions::command())
         .subcommand(man::command())
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     match matches.subcommand() {
         Some((serve::NAME, given)) => serve::run(given),
         Some((config::NAME, given)) => config::run(given),
+        Some((health::NAME, given)) => health::run(given),
         Some((completions::NAME, given)) => completions::run(given, command()),
         Some((man::NAME, given)) => man::run(given, command()),
         // clap knows no other verb, and wants one.

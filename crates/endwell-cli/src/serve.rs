@@ -15,7 +15,7 @@ Serves the files of a folder.
 
 A response that fails never looks whole: a file that shrinks or is rewritten while it is sent gives \
 a short body over HTTP/1 and a reset stream over HTTP/2, and a line in the log that says so. Names \
-that begin with a dot, and links out of the folder, are not served.";
+that begin with a dot, and links out of the folder, are not served unless a flag says so.";
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -26,6 +26,8 @@ Examples:
   endwell serve --tls-cert c.pem --tls-key k.pem https
   endwell serve --log-format json --log a.jsonl  one JSON object a response
   endwell serve /var/log --growing allow         logs that are written meanwhile
+  endwell serve --listen unix:e.sock?mode=660    for a proxy on this machine
+  endwell serve --admin 127.0.0.1:8081           also /healthz, /readyz and /metrics there
   endwell serve --config endwell.toml            as the file says
 
 Configuration:
@@ -44,6 +46,9 @@ Signals:
 Privileges:
   It runs as the user who starts it and gives up nothing by itself: start it as one who may read
   the folder and nothing more. It raises its limit of open files as far as it may.
+
+Service managers:
+  It takes sockets that systemd passes, and tells it of start, reload and stop (sd_notify).
 
 Exit codes:
   0  stopped by one signal (a response that met the end of --drain is in the log as failed)

@@ -30,10 +30,16 @@ fn sample(key: &Key) -> String {
     let choice = key.choices().pop();
     match (key.kind(), key.name()) {
         (Kind::Switch, _) => (!is_on(key)).to_string(),
+        (Kind::Number, "max-header-size") => "17000".to_owned(),
+        (Kind::Text, "auth") => "ann:hash".to_owned(),
+        (Kind::Text, "allow" | "deny") => "192.0.2.0/24".to_owned(),
         (Kind::Number, _) => "17".to_owned(),
         (Kind::Duration, _) => "17s".to_owned(),
         (Kind::Path, _) => "/some/path".to_owned(),
-        (Kind::Text, "listen") => "127.0.0.1:17".to_owned(),
+        (Kind::Text, "listen" | "admin") => "127.0.0.1:17".to_owned(),
+        (Kind::Text, "not-found" | "spa" | "index") => "some/page.html".to_owned(),
+        (Kind::Text, "cache-control") => "max-age=17".to_owned(),
+        (Kind::Text, "media-type") => "x=a/b".to_owned(),
         (Kind::Text, name) => choice.unwrap_or_else(|| panic!("{name} is new: give it a sample")),
     }
 }
@@ -122,12 +128,14 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         tls-self-signed = true\n";
     let file = folder.write("e.toml", text);
     let file = file.to_str().unwrap();
-    let mut command = show(&["--drain", "3", "--no-tls-self-signed"]);
+    let mut command = show(&["--drain", "3", "--no-tls-self-signed", "--listing"]);
     command.env("ENDWELL_CONFIG", file);
     command
         .env("ENDWELL_DRAIN", "2")
         .env("ENDWELL_GROWING", "fail");
-    command.env("ENDWELL_LOG", "");
+    command
+        .env("ENDWELL_LOG", "")
+        .env("ENDWELL_LISTING", "false");
     let lines = shown(&mut command);
     let expected = [
         (
@@ -139,6 +147,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
             format!("{file}:4:1"),
         ),
         ("tls-self-signed = false".into(), "flag".into()),
+        ("listing = true".into(), "flag".into()),
         ("growing = \"fail\"".into(), "ENDWELL_GROWING".into()),
         ("drain = \"3\"".into(), "flag".into()),
         ("log = \"-\"".into(), "default".into()),

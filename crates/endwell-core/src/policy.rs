@@ -144,7 +144,7 @@ impl Default for Hold {
     }
 }
 
-/// What happens to a close-delimited body behind a listener that is not ours.
+/// What happens to a close-delimited body behind a listener that is not ours, or on a unix socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unprotected {
     /// Answer 505 instead.
@@ -194,6 +194,6 @@ impl Default for Linger {
 pub enum Signals {
     /// Our listener owns the socket: it can reset it.
     Owned,
-    /// A stock listener: the framing is all there is.
+    /// A stock listener, or a unix socket, which knows no reset: the framing is all there is.
     FramingOnly,
 }

@@ -35,9 +35,15 @@ mod disposition;
 
 mod reply;
 
+mod guard;
+
 mod listing;
 
 mod files;
+
+mod metrics;
+
+mod admin;
 
 #[cfg(feature = "run")]
 mod limited;
@@ -52,5 +58,8 @@ pub mod run;
 #[doc(hidden)]
 pub mod fuzzing;
 
+pub use admin::{Admin, Readiness};
 pub use files::Files;
+pub use guard::{BadNetwork, BadUser, Guard, Guarded, Networks, Users};
+pub use metrics::{Exposition, Metrics, Total};
 pub use source::file::Growing;

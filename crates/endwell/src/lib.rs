@@ -32,6 +32,8 @@ mod producer;
 
 mod body;
 
+mod limits;
+
 mod wire;
 
 mod layer;
@@ -48,19 +50,23 @@ mod app;
 pub use body::{Body, Broken, channel, stream};
 pub use endwell_core as core;
 pub use endwell_core::{Cause, Ending, Kind, Party, Policy, Record, Retry, SaidBy, Severity};
-pub use layer::{Answer, Endings, Layer};
+pub use layer::{Answer, Endings, Layer, Peer};
+pub use limits::{Http2Limits, Limits};
 pub use observe::{Format, Log, Observer};
 pub use producer::{Abort, BoxError, ClientGone, Finished, Producer};
 pub use wire::body::{Signal, WireBody};
 pub use wire::exchange::protocol;
+pub use wire::remote::Remote;
 
 #[cfg(feature = "axum")]
 pub use app::{App, BoxedAnswer, ConnectionApp, app};
 #[cfg(feature = "tls")]
 pub use listen::TlsSwitch;
+#[cfg(all(feature = "listen", unix))]
+pub use listen::listen_unix;
 #[cfg(feature = "listen")]
 pub use listen::{Listener, listen};
 #[cfg(feature = "listen")]
-pub use serve::{Serve, Shutdown, serve};
+pub use serve::{Connections, Controls, Serve, Shutdown, serve};
 #[cfg(feature = "listen")]
 pub use wire::{close::settled, io::WireIo};

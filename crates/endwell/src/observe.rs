@@ -14,14 +14,68 @@ use endwell_core::Record;
 /// Is told of every response once it has ended.
 ///
 /// It is called on the thread that drives the connection: it must not block.
+///
+/// A pair of observers is one: the first looks at each record, the second keeps it. An `Arc` of
+/// an observer and an `Option` of one are observers too.
+///
+/// # Examples
+/// ```no_run
+/// # fn run(counting: impl endwell::Observer, log: std::sync::Arc<endwell::Log>) {
+/// let app = axum::Router::new();
+/// let app = endwell::app(app).observer((counting, log));
+/// # }
+/// ```
 pub trait Observer: Send + Sync + 'static {
     /// A response has ended.
     fn ended(&self, record: Record);
+
+    /// A response has ended whose record another observer keeps.
+    ///
+    /// What only counts implements this without a clone.
+    fn glance(&self, record: &Record) {
+        self.ended(record.clone());
+    }
 }
 
 impl<F: Fn(Record) + Send + Sync + 'static> Observer for F {
     fn ended(&self, record: Record) {
         self(record);
+    }
+}
+
+impl<O: Observer + ?Sized> Observer for Arc<O> {
+    fn ended(&self, record: Record) {
+        (**self).ended(record);
+    }
+
+    fn glance(&self, record: &Record) {
+        (**self).glance(record);
+    }
+}
+
+impl<O: Observer> Observer for Option<O> {
+    fn ended(&self, record: Record) {
+        if let Some(observer) = self {
+            observer.ended(record);
+        }
+    }
+
+    fn glance(&self, record: &Record) {
+        if let Some(observer) = self {
+            observer.glance(record);
+        }
+    }
+}
+
+impl<A: Observer, B: Observer> Observer for (A, B) {
+    fn ended(&self, record: Record) {
+        self.0.glance(&record);
+        self.1.ended(record);
+    }
+
+    fn glance(&self, record: &Record) {
+        self.0.glance(record);
+        self.1.glance(record);
     }
 }
 
@@ -127,12 +181,6 @@ impl Observer for Log {
         if many {
             self.thread.unpark();
         }
-    }
-}
-
-impl Observer for Arc<Log> {
-    fn ended(&self, record: Record) {
-        Log::ended(self, record);
     }
 }
 

@@ -108,6 +108,10 @@ impl Server {
         address(&self.urls[0])
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, name: &str) {
         let command = format!("kill -{name} {}", self.child.id());
         let done = Command::new("sh").args(["-c", &command]).status().unwrap();

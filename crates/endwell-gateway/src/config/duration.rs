@@ -5,8 +5,11 @@ use std::time::Duration;
 /// A year: nothing that a server waits for takes longer, and no clock overflows.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Reads `30s`, `500ms`, `2m`, `1h`, `1.5s`; a plain number is seconds.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+/// Reads a duration: `30s`, `500ms`, `2m`, `1h`, `1.5s`; a plain number is seconds.
+///
+/// # Errors
+/// What to write instead, for anything else and for more than a year.
+pub fn parse(text: &str) -> Result<Duration, String> {
     let how = "write a duration such as 30s, 500ms, 2m or 0";
     let digits = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')

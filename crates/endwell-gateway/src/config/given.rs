@@ -8,7 +8,7 @@ use clap::parser::ValueSource;
 
 use super::key::{Key, Kind};
 use super::origin::{Fault, Origin};
-use super::settings::opposite;
+use super::settings::opposite_id;
 
 /// The values of a key, and where they were given.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub(super) fn by_flags(matches: &ArgMatches) -> Vec<Given> {
             let raw = matches.get_raw(key.id());
             raw.map(|raw| raw.map(OsString::from).collect())
         } else {
-            let opposite = key.arg().get_long().map(opposite);
+            let opposite = key.arg().get_long().map(opposite_id);
             let taken_back = key.kind() == Kind::Switch && opposite.is_some_and(|id| is_given(&id));
             taken_back.then(|| vec![is_switched_on_by_default(key).to_string().into()])
         };

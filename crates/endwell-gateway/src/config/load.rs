@@ -193,6 +193,12 @@ impl Loaded {
         changed.map(|value| value.key.name()).collect()
     }
 
+    /// Whether nobody gave this key a value.
+    pub fn is_default(&self, name: &str) -> bool {
+        self.value(name)
+            .is_none_or(|value| value.origin == Origin::Default)
+    }
+
     fn value(&self, name: &str) -> Option<&Value> {
         self.values.iter().find(|value| value.key.name() == name)
     }

@@ -15,6 +15,16 @@ mod duration;
 
 mod address;
 
+mod endpoint;
+
+mod pages;
+
+mod values;
+
+mod access;
+
+mod number;
+
 mod settings;
 
 mod key;
@@ -25,15 +35,20 @@ mod file;
 
 mod load;
 
+pub use access::{Network, User};
 pub use address::Address;
+pub use duration::parse as parse_duration;
+pub use endpoint::{Endpoint, Listen};
 pub use file::parse;
 pub use given::Given;
 pub use key::{Key, Kind};
 pub use load::{Loaded, Sources, Value};
 pub use origin::{Fault, Faults, Origin, Unusable};
+pub use pages::{Below, Index};
 pub use settings::{
-    Certificate, FilesSettings, Limits, Listening, LogFormat, LogSettings, Operation, Settings,
-    TlsSettings, WhenGrowing, WhenHalfClosed, arguments,
+    AccessSettings, Certificate, FilesSettings, FolderPage, Limits, Listening, LogFormat,
+    LogSettings, Operation, Settings, TlsSettings, WhenGrowing, WhenHalfClosed, arguments,
 };
+pub use values::MediaType;
 
 pub(crate) use duration::show as show_duration;

@@ -6,10 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, Args, Command, ValueEnum};
+use http::HeaderValue;
 
-use super::address::Address;
+use super::access::{Network, User};
 use super::duration;
+use super::endpoint::{Endpoint, Listen};
+use super::number;
 use super::origin::Unusable;
+use super::pages::{Below, Index};
+use super::values::{self, MediaType};
 
 /// All that `endwell serve` can be told.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -27,9 +32,15 @@ pub struct Settings {
     /// How files are answered.
     #[command(flatten)]
     pub files: FilesSettings,
+    /// How folders are answered.
+    #[command(flatten)]
+    pub folder_page: FolderPage,
     /// What a peer may take.
     #[command(flatten)]
     pub limits: Limits,
+    /// Who may ask.
+    #[command(flatten)]
+    pub access: AccessSettings,
     /// The access log.
     #[command(flatten)]
     pub log: LogSettings,
@@ -43,9 +54,11 @@ pub struct Settings {
 #[group(skip)]
 #[command(next_help_heading = "Listening")]
 pub struct Listening {
-    /// Where to listen: an address or a name with a port, 0 for a free one; may be repeated
+    /// Where to listen: an address or a name with a port, 0 for a free one, or unix:PATH, with
+    /// ?mode=660 behind it if wanted; http:// or https:// in front decides about TLS there; may be
+    /// repeated. Sockets that a service manager has passed take the place of the default
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    pub listen: Vec<Address>,
+    pub listen: Vec<Listen>,
 }
 
 /// Certificates.
@@ -74,6 +87,54 @@ pub struct FilesSettings {
     /// What to do about a file that only grows while it is sent
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = WhenGrowing::Fail)]
     pub growing: WhenGrowing,
+
+    /// Serve names that begin with a dot
+    #[arg(long)]
+    pub hidden: bool,
+
+    /// Follow symbolic links that lead out of the folder
+    #[arg(long)]
+    pub follow_symlinks: bool,
+
+    /// The page that is sent with 404: a path below the folder
+    #[arg(long, value_name = "FILE")]
+    pub not_found: Option<Below>,
+
+    /// The page of an application that finds its way by itself: sent, with 200, to browsers that ask
+    /// for a path that is not there and has no extension; a path below the folder
+    #[arg(long, value_name = "FILE")]
+    pub spa: Option<Below>,
+
+    /// Send FILE.br, FILE.zst or FILE.gz in place of FILE to clients that accept it, unless it is
+    /// older
+    #[arg(long)]
+    pub precompressed: bool,
+
+    /// Answer FILE?hash and FILE.sha256 with the digest of FILE, for which all of it is read
+    #[arg(long)]
+    pub digests: bool,
+
+    /// Cache-Control of files, such as max-age=3600
+    #[arg(long, value_name = "VALUE", value_parser = values::field)]
+    pub cache_control: Option<HeaderValue>,
+
+    /// Send files with this extension as this type, such as wasm=application/wasm; may be repeated
+    #[arg(long, value_name = "EXT=TYPE")]
+    pub media_type: Vec<MediaType>,
+}
+
+/// How folders are answered.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[group(skip)]
+#[command(next_help_heading = "Folder page")]
+pub struct FolderPage {
+    /// The file that is sent for its folder; - for none
+    #[arg(long, value_name = "NAME", default_value = "index.html")]
+    pub index: Index,
+
+    /// Do not list a folder that has no index: it is not found
+    #[arg(long = "no-listing", action = ArgAction::SetFalse)]
+    pub listing: bool,
 }
 
 /// What a peer may take.
@@ -88,6 +149,57 @@ pub struct Limits {
     /// What it means when a client closes its sending half while a response runs
     #[arg(long, value_name = "MEANING", value_enum, default_value_t = WhenHalfClosed::Cancel)]
     pub half_close: WhenHalfClosed,
+
+    /// How many connections may be open; further ones wait until another has closed [default: by
+    /// the limit of open files, 16384 at most]
+    #[arg(long, value_name = "COUNT", value_parser = number::count)]
+    pub max_connections: Option<usize>,
+
+    /// How many connections may be open from one IPv4 address or IPv6 network of 64 bits; one more
+    /// is reset [default: no limit]
+    #[arg(long, value_name = "COUNT", value_parser = number::count)]
+    pub max_connections_per_client: Option<usize>,
+
+    /// How many requests may be under way; 503 beyond [default: by the limit of open files, 16384 at
+    /// most]
+    #[arg(long, value_name = "COUNT", value_parser = number::count)]
+    pub max_requests: Option<usize>,
+
+    /// How many octets a request's head may have; 431 beyond
+    #[arg(long, value_name = "OCTETS", default_value = "32768", value_parser = number::head)]
+    pub max_header_size: usize,
+
+    /// How long a request's head may take, and a new connection be silent
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = number::time)]
+    pub header_timeout: Duration,
+
+    /// How long a connection may wait for its next request
+    #[arg(long, value_name = "DURATION", default_value = "75s", value_parser = number::time)]
+    pub idle_timeout: Duration,
+}
+
+/// Who may ask.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[group(skip)]
+#[command(next_help_heading = "Access")]
+pub struct AccessSettings {
+    /// A user who may ask, and the hash of the password by argon2 or bcrypt (`htpasswd -nB NAME`);
+    /// may be repeated
+    #[arg(long, value_name = "NAME:HASH")]
+    pub auth: Vec<User>,
+
+    /// A file with such a user a line; read again at SIGHUP
+    #[arg(long, value_name = "FILE")]
+    pub auth_file: Option<PathBuf>,
+
+    /// A network or address that may ask: no other may, then; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    pub allow: Vec<Network>,
+
+    /// A network or address that may not ask, unless it lies in a smaller one that may; may be
+    /// repeated
+    #[arg(long, value_name = "CIDR")]
+    pub deny: Vec<Network>,
 }
 
 /// The access log.
@@ -112,6 +224,11 @@ pub struct Operation {
     /// How long responses may run on after the first signal: 30s, 500ms, 2m; plain = seconds
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
     pub drain: Duration,
+
+    /// Where operators ask: /healthz, /readyz, /metrics and a page; an address or unix:PATH, not for
+    /// the public
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<Endpoint>,
 }
 
 /// How a line of the log looks.
@@ -160,7 +277,15 @@ pub enum Certificate<'a> {
 impl Settings {
     /// What must hold between settings that are right by themselves.
     pub(super) fn check(&self) -> Result<(), Unusable> {
-        self.tls.certificate().map(|_| ())
+        let certificate = self.tls.certificate()?;
+        let encrypted = self.listening.listen.iter().any(|to| to.tls == Some(true));
+        match certificate {
+            Certificate::None if encrypted => Err(Unusable::new(
+                "listen",
+                "https:// needs a certificate; add --tls-cert and --tls-key, or --tls-self-signed for a try",
+            )),
+            Certificate::None | Certificate::SelfSigned | Certificate::Files { .. } => Ok(()),
+        }
     }
 }
 
@@ -199,7 +324,7 @@ pub fn arguments(command: Command) -> Command {
     let switches: Vec<_> = command.get_arguments().filter_map(switch).collect();
     let command = switches.into_iter().fold(command, |command, (id, long)| {
         command.arg(
-            Arg::new(opposite(&long))
+            Arg::new(opposite_id(&long))
                 .long(opposite(&long))
                 .action(ArgAction::SetTrue)
                 .overrides_with(id)
@@ -222,6 +347,11 @@ fn switch(arg: &Arg) -> Option<(String, String)> {
     let is_switch = matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::SetFalse);
     let long = arg.get_long().filter(|_| is_switch)?;
     Some((arg.get_id().to_string(), long.to_owned()))
+}
+
+/// The id of the flag that says the opposite; none that a setting has.
+pub(super) fn opposite_id(long: &str) -> String {
+    format!("opposite of {long}")
 }
 
 /// The flag that says the opposite: `--x` and `--no-x`.

@@ -101,7 +101,9 @@ impl Certificates {
 fn names(settings: &Settings) -> Vec<String> {
     let always = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let listening = settings.listening.listen.iter();
-    let listening = listening.map(|address| address.host().to_owned());
+    let listening = listening
+        .filter_map(|to| to.endpoint.host())
+        .map(str::to_owned);
     let mut names: Vec<_> = always.into_iter().chain(listening).collect();
     names.sort();
     names.dedup();

@@ -16,6 +16,19 @@ pub(super) fn raise() -> io::Result<()> {
     Ok(())
 }
 
+/// How many may be open; `None` where there is no such limit.
+#[cfg(unix)]
+pub(super) fn limit() -> Option<u64> {
+    use rustix::process::{Resource, getrlimit};
+    getrlimit(Resource::Nofile).current
+}
+
+/// There is no such limit.
+#[cfg(not(unix))]
+pub(super) fn limit() -> Option<u64> {
+    None
+}
+
 /// There is no such limit.
 #[cfg(not(unix))]
 pub(super) fn raise() -> io::Result<()> {

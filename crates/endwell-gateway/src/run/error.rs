@@ -14,6 +14,9 @@ pub enum RunError {
     /// What a setting names cannot be used: a folder, an address, a certificate, a log.
     #[error("{0}")]
     Unusable(Fault),
+    /// A socket that a service manager has passed cannot be used.
+    #[error("{0}")]
+    Passed(String),
     /// The operating system refuses something.
     #[error("cannot {what} ({source})")]
     System {

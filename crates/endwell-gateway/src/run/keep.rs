@@ -9,77 +9,75 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use endwell::Log;
+use endwell::{Controls, Log};
 
 use super::certificates::{Certificates, Fresh};
 use super::live::Live;
 use super::log::{self, Logs};
-use super::make;
 use super::say::say;
-use crate::Files;
+use super::{access, make, notify};
 use crate::config::{Faults, Loaded, Sources, Unusable};
+use crate::{Files, Guard, Readiness};
 
 /// How often to look whether certificates have changed: two looks that agree make a change known
 /// within 4 s, and a look costs two calls of the system.
 const LOOK: Duration = Duration::from_secs(2);
 /// Keys whose new values are used from the next start on.
-const AT_START: [&str; 4] = ["listen", "stall-timeout", "half-close", "drain"];
+const AT_START: [&str; 3] = ["listen", "drain", "admin"];
 /// Keys that decide whether connections are encrypted, which no listener changes.
 const TLS: [&str; 3] = ["tls-cert", "tls-key", "tls-self-signed"];
 
 /// Whoever changes a server that runs.
 pub(super) struct Keeper {
-    sources: Sources,
+    pub(super) sources: Sources,
     /// What was read last.
-    loaded: Loaded,
+    pub(super) loaded: Loaded,
     /// What was read at the start.
-    started: Loaded,
-    service: Live<Files>,
-    certificates: Option<Certificates>,
-    logs: Logs,
+    pub(super) started: Loaded,
+    /// The text of the file of users that was read last.
+    pub(super) listed: Option<String>,
+    pub(super) service: Live<Guard<Files>>,
+    pub(super) controls: Controls,
+    pub(super) certificates: Option<Certificates>,
+    pub(super) logs: Logs,
+    pub(super) readiness: Readiness,
     /// Logs that were replaced, while they are written to the end.
-    retiring: Vec<JoinHandle<()>>,
+    pub(super) retiring: Vec<JoinHandle<()>>,
 }
 
 /// Everything that a reload takes over; nothing of it is in use yet.
 struct Next {
     loaded: Loaded,
-    service: Files,
+    listed: Option<String>,
+    service: Guard<Files>,
     certificate: Option<Fresh>,
     log: Option<Arc<Log>>,
 }
 
 impl Keeper {
-    /// For a server that starts with what was `loaded`.
-    pub(super) fn new(
-        sources: Sources,
-        loaded: Loaded,
-        service: Live<Files>,
-        certificates: Option<Certificates>,
-        logs: Logs,
-    ) -> Self {
-        Self {
-            sources,
-            started: loaded.clone(),
-            loaded,
-            service,
-            certificates,
-            logs,
-            retiring: Vec::new(),
-        }
-    }
-
     /// Works until nobody can ask any more.
     pub(super) fn run(mut self, asked: &Receiver<()>) {
         loop {
             match asked.recv_timeout(LOOK) {
-                Ok(()) => self.reload(),
+                Ok(()) => self.asked(),
                 Err(RecvTimeoutError::Timeout) => self.look(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         for retiring in self.retiring {
             let _ = retiring.join();
+        }
+    }
+
+    /// Reloads, and tells a service manager of it.
+    fn asked(&mut self) {
+        // Before it starts and once it stops, the service manager awaits another word.
+        if self.readiness.is_accepting() {
+            notify::reloading();
+        }
+        self.reload();
+        if self.readiness.is_accepting() {
+            notify::ready();
         }
     }
 
@@ -98,10 +96,12 @@ impl Keeper {
     fn next(&self) -> Result<Next, Faults> {
         let loaded = self.sources.load()?;
         let fault = |unusable: Unusable| loaded.fault(unusable);
-        let service = make::service(&loaded.settings).map_err(fault)?;
+        let listed = access::read(&loaded.settings.access).map_err(fault)?;
+        let (service, _) = make::service(&loaded.settings, listed.as_deref()).map_err(fault)?;
         let certificate = Fresh::of(&loaded.settings).map_err(fault)?;
         let log = self.next_log(&loaded).map_err(fault)?;
         Ok(Next {
+            listed,
             service,
             certificate,
             log,
@@ -124,7 +124,15 @@ impl Keeper {
             .collect();
         let mut taken = next.loaded.changed(&self.loaded);
         taken.retain(|key| !AT_START.contains(key));
+        let settings = &next.loaded.settings;
+        self.controls.set_policy(make::policy(settings));
+        self.controls.set_limits(make::limits(settings));
         self.service.set(next.service);
+        let other_users = self.listed != next.listed;
+        if other_users && !taken.contains(&"auth-file") {
+            taken.push("the users");
+        }
+        self.listed = next.listed;
         match (&mut self.certificates, next.certificate) {
             (Some(shown), Some(fresh)) => {
                 let named = taken.iter().any(|key| TLS.contains(key));

@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Stdout, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -22,28 +22,49 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// The log of the moment; clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct Logs(Arc<ArcSwap<Log>>);
+pub(super) struct Logs {
+    current: Arc<ArcSwap<Log>>,
+    /// Records that logs before this one had no room for. Locked while a log is exchanged, so
+    /// that the sum never falls.
+    dropped: Arc<Mutex<u64>>,
+}
 
 impl Logs {
     /// Begins with this log.
     pub(super) fn new(log: Arc<Log>) -> Self {
-        Self(Arc::new(ArcSwap::new(log)))
+        Self {
+            current: Arc::new(ArcSwap::new(log)),
+            dropped: Arc::default(),
+        }
     }
 
     /// Takes another log. Give what comes back to [`retire`].
     pub(super) fn replace(&self, log: Arc<Log>) -> Arc<Log> {
-        self.0.swap(log)
+        let mut dropped = self.before();
+        let old = self.current.swap(log);
+        *dropped += old.dropped();
+        old
+    }
+
+    /// Records that found no room, since the start.
+    pub(super) fn dropped(&self) -> u64 {
+        let before = self.before();
+        *before + self.current.load().dropped()
     }
 
     /// Writes what still waits.
     pub(super) fn close(&self) {
-        close(&self.0.load());
+        close(&self.current.load());
+    }
+
+    fn before(&self) -> MutexGuard<'_, u64> {
+        self.dropped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Observer for Logs {
     fn ended(&self, record: Record) {
-        self.0.load().ended(record);
+        self.current.load().ended(record);
     }
 }
 

@@ -1,21 +1,54 @@
 //! Makes of settings what serves by them.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use endwell::Policy;
 use endwell::core::HalfClose;
+use endwell::{Controls, Limits, Policy};
 
-use crate::config::{Settings, Unusable, WhenGrowing, WhenHalfClosed};
-use crate::{Files, Growing};
+use super::{access, descriptors};
+use crate::config::{Index, Settings, Unusable, WhenGrowing, WhenHalfClosed};
+use crate::{Files, Growing, Guard};
 
-/// The service that answers requests.
-pub(super) fn service(settings: &Settings) -> Result<Files, Unusable> {
+/// The service that answers requests, and the folder that it serves. `listed` is the text of the
+/// file of users.
+pub(super) fn service(
+    settings: &Settings,
+    listed: Option<&str>,
+) -> Result<(Guard<Files>, PathBuf), Unusable> {
+    let files = files(settings)?;
+    let root = files.root().to_owned();
+    Ok((access::guard(files, &settings.access, listed)?, root))
+}
+
+fn files(settings: &Settings) -> Result<Files, Unusable> {
     let growing = match settings.files.growing {
         WhenGrowing::Fail => Growing::Fail,
         WhenGrowing::Allow => Growing::Allow,
     };
-    Ok(folder(&settings.dir)?.growing(growing))
+    let given = &settings.files;
+    let mut files = folder(&settings.dir)?
+        .growing(growing)
+        .hidden(given.hidden)
+        .follow_symlinks(given.follow_symlinks)
+        .precompressed(given.precompressed)
+        .digests(given.digests)
+        .spa(given.spa.as_ref().map(|page| page.path().to_owned()))
+        .listing(settings.folder_page.listing)
+        .index(match &settings.folder_page.index {
+            Index::None => None,
+            Index::Name(name) => Some(name.path().to_owned()),
+        });
+    if let Some(page) = &given.not_found {
+        files = files.not_found_page(page.path());
+    }
+    if let Some(value) = &given.cache_control {
+        files = files.cache_control(value.clone());
+    }
+    for media in &given.media_type {
+        files = files.media_type(&media.extension, media.value.clone());
+    }
+    Ok(files)
 }
 
 /// The folder's service, or why it cannot be served and what can.
@@ -35,6 +68,26 @@ fn folder(dir: &Path) -> Result<Files, Unusable> {
         };
         Unusable::new("dir", why)
     })
+}
+
+/// The handle for policy and limits.
+pub(super) fn controls(settings: &Settings) -> Controls {
+    Controls::new(policy(settings), limits(settings))
+}
+
+/// What peers may take.
+pub(super) fn limits(settings: &Settings) -> Limits {
+    let given = &settings.limits;
+    let limits = descriptors::limit().map_or_else(Limits::default, Limits::for_descriptors);
+    Limits {
+        connections: given.max_connections.unwrap_or(limits.connections),
+        per_client: given.max_connections_per_client,
+        requests: given.max_requests.unwrap_or(limits.requests),
+        head: given.max_header_size,
+        head_timeout: given.header_timeout,
+        idle: given.idle_timeout,
+        ..limits
+    }
 }
 
 /// What to do about endings.

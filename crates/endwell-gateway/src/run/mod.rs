@@ -12,6 +12,10 @@ mod error;
 
 mod descriptors;
 
+mod passed;
+
+mod notify;
+
 mod bind;
 
 mod tls;
@@ -23,6 +27,8 @@ mod log;
 mod signals;
 
 mod live;
+
+mod access;
 
 mod make;
 
@@ -37,7 +43,9 @@ use self::certificates::{Certificates, Fresh};
 use self::keep::Keeper;
 use self::live::Live;
 use self::log::Logs;
+use self::passed::Passed;
 use self::server::Server;
+use crate::Readiness;
 use crate::config::{Fault, Loaded, Sources};
 
 pub use self::error::RunError;
@@ -47,24 +55,31 @@ pub use self::server::Stopped;
 /// How long a reload that hangs on a dead disk may keep the process.
 const LAST_RELOAD: Duration = Duration::from_secs(2);
 
-/// Looks at everything that settings name without serving it: the folder and the certificates.
+/// Looks at everything that settings name without serving it: the folder, the users
+/// and the certificates.
 ///
 /// # Errors
 /// What cannot be used, with its place.
 pub fn check(loaded: &Loaded) -> Result<(), Fault> {
-    let service = make::service(&loaded.settings);
+    let listed = access::read(&loaded.settings.access);
+    let service = listed.and_then(|listed| make::service(&loaded.settings, listed.as_deref()));
     let certificate = service.and_then(|_| Fresh::of(&loaded.settings));
     certificate.map(|_| ()).map_err(|error| loaded.fault(error))
 }
 
 /// Serves until a signal comes: SIGINT or SIGTERM stop, SIGHUP reads the sources again.
 ///
+/// To be called once, before the process has another thread: it takes the sockets that a service
+/// manager has passed, and clears the variables that tell of them.
+///
 /// # Errors
 /// It cannot start, or a listener ended by itself.
 pub fn run(sources: Sources) -> Result<Stopped, RunError> {
+    let passed = Passed::take().map_err(RunError::Passed)?;
     let loaded = sources.load()?;
     let unusable = |error| RunError::Unusable(loaded.fault(error));
-    let service = make::service(&loaded.settings).map_err(unusable)?;
+    let listed = access::read(&loaded.settings.access).map_err(unusable)?;
+    let (service, root) = make::service(&loaded.settings, listed.as_deref()).map_err(unusable)?;
     let certificates = Fresh::of(&loaded.settings).map_err(unusable)?;
     let certificates = certificates.map(Certificates::new);
     let logs = Logs::new(log::open(&loaded.settings.log).map_err(unusable)?);
@@ -76,25 +91,39 @@ pub fn run(sources: Sources) -> Result<Stopped, RunError> {
     let configured = sources
         .file()
         .map(|file| format!("configured by {}", file.display()));
-    let root = service.root();
-    let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    let root = root.canonicalize().unwrap_or(root);
     let serving = format!("serving {}", root.display());
     let service = Live::new(service);
+    let readiness = Readiness::new();
+    let controls = make::controls(&loaded.settings);
     let server = Server {
         loaded: loaded.clone(),
         service: service.clone(),
         tls: certificates.as_ref().map(|shown| shown.switch().clone()),
         logs: logs.clone(),
+        readiness: readiness.clone(),
+        controls: controls.clone(),
         introduction: configured.into_iter().chain([serving]).collect(),
     };
-    let keeper = Keeper::new(sources, loaded, service, certificates, logs.clone());
-    let stopped = side_by_side(server, keeper);
+    let keeper = Keeper {
+        started: loaded.clone(),
+        loaded,
+        sources,
+        listed,
+        service,
+        controls,
+        certificates,
+        logs: logs.clone(),
+        readiness,
+        retiring: Vec::new(),
+    };
+    let stopped = side_by_side(server, passed, keeper);
     logs.close();
     stopped
 }
 
 /// Runs the server on a runtime and its keeper on a thread, until the server has stopped.
-fn side_by_side(server: Server, keeper: Keeper) -> Result<Stopped, RunError> {
+fn side_by_side(server: Server, passed: Passed, keeper: Keeper) -> Result<Stopped, RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -108,7 +137,7 @@ fn side_by_side(server: Server, keeper: Keeper) -> Result<Stopped, RunError> {
             drop(keeps);
         })
         .map_err(RunError::system("start"))?;
-    let stopped = runtime.block_on(server.run(ask));
+    let stopped = runtime.block_on(server.run(passed, ask));
     // A read that hangs on a dead disk must not keep the process.
     runtime.shutdown_background();
     let _ = kept.recv_timeout(LAST_RELOAD);

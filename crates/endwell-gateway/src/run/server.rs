@@ -1,20 +1,22 @@
 //! The server itself: it listens, serves and stops.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use endwell::{Listener, Shutdown, TlsSwitch};
+use endwell::{Connections, Controls, Listener, Shutdown, TlsSwitch};
 use tokio::task::JoinSet;
 
 use super::error::RunError;
 use super::live::Live;
 use super::log::Logs;
+use super::passed::{Listeners, Passed};
 use super::say::say;
 use super::signals::{Hangup, Stop};
-use super::{bind, make};
-use crate::Files;
+use super::{bind, notify};
 use crate::config::{Loaded, show_duration};
+use crate::{Admin, Files, Guard, Metrics, Readiness};
 
 /// How long connections may take to be reset after the second signal.
 const AT_ONCE: Duration = Duration::from_secs(2);
@@ -31,18 +33,22 @@ pub enum Stopped {
 /// A server, before it listens.
 pub(super) struct Server {
     pub(super) loaded: Loaded,
-    pub(super) service: Live<Files>,
+    pub(super) service: Live<Guard<Files>>,
     pub(super) tls: Option<TlsSwitch>,
     pub(super) logs: Logs,
+    /// Whether it accepts connections.
+    pub(super) readiness: Readiness,
+    /// Of policy and limits.
+    pub(super) controls: Controls,
     /// What to say once it listens, before the addresses.
     pub(super) introduction: Vec<String>,
 }
 
 impl Server {
     /// Serves until a signal stops it. At SIGHUP it asks `keeper` for a reload.
-    pub(super) async fn run(self, keeper: Sender<()>) -> Result<Stopped, RunError> {
+    pub(super) async fn run(self, passed: Passed, keeper: Sender<()>) -> Result<Stopped, RunError> {
         let signals = RunError::system("wait for signals");
-        let (mut stop, mut hangup) = match (Stop::new(), Hangup::new()) {
+        let (stop, mut hangup) = match (Stop::new(), Hangup::new()) {
             (Ok(stop), Ok(hangup)) => (stop, hangup),
             (Err(error), _) | (_, Err(error)) => return Err(signals(error)),
         };
@@ -52,10 +58,36 @@ impl Server {
                 let _ = keeper.send(());
             }
         });
-        let listeners = self.bind().await?;
-        self.announce(&listeners)?;
+        let passed = passed.listen();
+        let passed = passed.map_err(RunError::system("use the sockets passed"))?;
+        let listeners = bind::all(&self.loaded, passed, self.tls.as_ref()).await?;
+        self.announce(&listeners);
         let shutdown = Shutdown::new();
-        let mut servers = self.start(listeners, &shutdown);
+        // Without anybody who could ask there is nothing to count.
+        let metrics = (!listeners.admin.is_empty()).then(|| self.metrics());
+        let mut watching = metrics.clone().map(|metrics| {
+            let admin = Admin::new(metrics, self.readiness.clone());
+            watch(listeners.admin, &admin)
+        });
+        let servers = self.start(listeners.serve, &shutdown, metrics);
+        let stopped = self.until_stopped(stop, &shutdown, servers).await;
+        if let Some(watching) = &mut watching {
+            // The file of a unix socket goes with its listener.
+            watching.shutdown().await;
+        }
+        stopped
+    }
+
+    /// Serves until a signal comes, and stops.
+    async fn until_stopped(
+        &self,
+        mut stop: Stop,
+        shutdown: &Shutdown,
+        mut servers: JoinSet<io::Result<()>>,
+    ) -> Result<Stopped, RunError> {
+        self.readiness.accepting();
+        notify::ready();
+        notify::feed_watchdog();
         tokio::select! {
             () = stop.next() => {}
             ended = servers.join_next() => return Err(RunError::Listener(format!("{ended:?}"))),
@@ -64,6 +96,8 @@ impl Server {
             "stopping: responses may run for {}; a second signal ends them at once",
             show_duration(self.loaded.settings.operation.drain)
         ));
+        self.readiness.draining();
+        notify::stopping();
         shutdown.drain();
         tokio::select! {
             () = all(&mut servers) => return Ok(Stopped::Drained),
@@ -75,49 +109,100 @@ impl Server {
         Ok(Stopped::AtOnce)
     }
 
-    async fn bind(&self) -> Result<Vec<Listener>, RunError> {
-        let mut listeners = Vec::new();
-        for address in &self.loaded.settings.listening.listen {
-            let bound = bind::bind(address).await;
-            let bound = bound.map_err(|error| RunError::Unusable(self.loaded.fault(error)))?;
-            for tcp in bound {
-                let listener = endwell::listen(tcp);
-                listeners.push(match &self.tls {
-                    Some(switch) => listener.tls_switch(switch),
-                    None => listener,
-                });
-            }
-        }
-        Ok(listeners)
-    }
-
     /// Says what it serves, and where.
-    fn announce(&self, listeners: &[Listener]) -> Result<(), RunError> {
+    fn announce(&self, listeners: &Listeners) {
         for line in &self.introduction {
             say(line);
         }
-        for listener in listeners {
-            let scheme = if listener.is_tls() { "https" } else { "http" };
-            let address = listener.local_addr();
-            let address = address.map_err(RunError::system("tell the address"))?;
-            say(&format!("listening on {scheme}://{address}"));
+        for listener in &listeners.admin {
+            say(&format!("admin on {}", bind::shown(listener)));
         }
-        Ok(())
+        for listener in &listeners.serve {
+            say(&format!("listening on {}", bind::shown(listener)));
+        }
     }
 
-    fn start(&self, listeners: Vec<Listener>, shutdown: &Shutdown) -> JoinSet<io::Result<()>> {
+    fn metrics(&self) -> Arc<Metrics> {
+        let metrics = Metrics::new();
+        let logs = self.logs.clone();
+        metrics.counter(
+            "endwell_log_records_dropped_total",
+            "Records that found no room because the log was too slow.",
+            move || logs.dropped(),
+        );
+        count_connections(&metrics, &self.controls);
+        metrics
+    }
+
+    fn start(
+        &self,
+        listeners: Vec<Listener>,
+        shutdown: &Shutdown,
+        metrics: Option<Arc<Metrics>>,
+    ) -> JoinSet<io::Result<()>> {
         let settings = &self.loaded.settings;
         let mut servers = JoinSet::new();
         for listener in listeners {
             let server = endwell::serve(listener, self.service.clone())
-                .policy(make::policy(settings))
-                .observer(self.logs.clone())
+                .controls(self.controls.clone())
+                .observer((metrics.clone(), self.logs.clone()))
                 .shutdown(shutdown.clone())
                 .drain(settings.operation.drain);
             servers.spawn(server.into_future());
         }
         servers
     }
+}
+
+/// Adds what became of the connections.
+fn count_connections(metrics: &Metrics, controls: &Controls) {
+    let read = |of: fn(Connections) -> u64| {
+        let controls = controls.clone();
+        move || of(controls.connections())
+    };
+    metrics.gauge(
+        "endwell_connections_open",
+        "Open connections, those that are being closed included.",
+        read(|now| now.open as u64),
+    );
+    metrics.gauge(
+        "endwell_requests_open",
+        "Requests under way.",
+        read(|now| now.requests as u64),
+    );
+    for (name, help, of) in [
+        (
+            "endwell_connections_accepted_total",
+            "Connections that were accepted.",
+            (|now: Connections| now.accepted) as fn(Connections) -> u64,
+        ),
+        (
+            "endwell_connections_refused_total",
+            "Connections that were reset because their client had its share.",
+            |now| now.refused,
+        ),
+        (
+            "endwell_connections_late_total",
+            "Connections that were closed because a head did not come in time.",
+            |now| now.late,
+        ),
+        (
+            "endwell_connections_idle_total",
+            "Connections that were closed because no further request came.",
+            |now| now.idle,
+        ),
+    ] {
+        metrics.counter(name, help, read(of));
+    }
+}
+
+/// Lets operators ask until it is dropped: longer than the server serves.
+fn watch(operators: Vec<Listener>, admin: &Admin) -> JoinSet<io::Result<()>> {
+    let mut servers = JoinSet::new();
+    for listener in operators {
+        servers.spawn(endwell::serve(listener, admin.clone()).into_future());
+    }
+    servers
 }
 
 /// Waits until every server has stopped.

@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub)] // each test binary uses its part
 
 #[path = "../../../endwell/tests/support/certificate.rs"]
-mod certificate;
+pub mod certificate;
 
 use std::fs::{self, File};
 use std::net::SocketAddr;

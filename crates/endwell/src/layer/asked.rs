@@ -11,7 +11,8 @@ use endwell_core::{
     Cause, Client, Document, Ending, Framing, Kind, Protocol, SaidBy, Signals, Situation,
 };
 use http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TE, TRAILER, TRANSFER_ENCODING,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, TE, TRAILER,
+    TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
@@ -80,10 +81,11 @@ impl Asked {
             || (self.method == Method::CONNECT && head.status.is_success());
         let framing = Framing::of(self.protocol, has_body, promised);
         let marker = head.extensions.remove::<Marker>();
+        let situation = self.situation(&head.headers, framing, &exchange);
         let parts = Parts {
             policy: Arc::clone(&self.settings.policy),
             client: self.client,
-            situation: self.situation(&head.headers, framing, &exchange),
+            situation,
             said_by: marker.as_ref().map_or(SaidBy::Source, |it| it.said_by),
             producer: marker.and_then(|marker| marker.slot),
             trailers: self.sendable_trailers(&head.headers),
@@ -96,7 +98,7 @@ impl Asked {
                 framing,
                 promised,
                 self.goes_at_once(&head.headers),
-                body.exchange().conn.is_some(),
+                situation.signals == Signals::Owned,
                 &self.settings.held,
             );
             if let Err((ending, said_by)) = how.hold(&mut body, framing).await {
@@ -132,10 +134,7 @@ impl Asked {
             protocol: self.protocol,
             framing,
             tls: conn.is_some_and(|conn| conn.tls),
-            signals: match conn {
-                Some(_) => Signals::Owned,
-                None => Signals::FramingOnly,
-            },
+            signals: conn.map_or(Signals::FramingOnly, |conn| conn.signals),
             open_chunk: self.client.open_chunk,
             document: match (self.client.document, is_private(headers)) {
                 (false, _) => Document::No,
@@ -198,6 +197,45 @@ impl Asked {
         let cause = ending.cause();
         let code = cause.map_or(500, |cause| cause.kind.status());
         let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        self.answer(status, ending, said_by, exchange)
+    }
+
+    /// The answer to a request that the application must not see; over HTTP/1 the last response of
+    /// its connection, for what follows such a head may be anything.
+    pub(super) fn screened<B>(
+        self,
+        status: StatusCode,
+        exchange: Arc<Exchange>,
+    ) -> Response<WireBody<B>>
+    where
+        B: HttpBody<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let last = !self.protocol.is_multiplexed();
+        let mut response = self.answer(status, Ending::Complete, SaidBy::Server, exchange);
+        if last {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let second = HeaderValue::from_static("1");
+            response.headers_mut().insert(RETRY_AFTER, second);
+        }
+        response
+    }
+
+    /// A status with a short document.
+    fn answer<B>(
+        self,
+        status: StatusCode,
+        ending: Ending,
+        said_by: SaidBy,
+        exchange: Arc<Exchange>,
+    ) -> Response<WireBody<B>>
+    where
+        B: HttpBody<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
         let left = matches!(ending, Ending::Cancelled(_));
         let has_body = has_body(&self.method, status);
         let text = Bytes::from(problem(status));
@@ -226,7 +264,8 @@ impl Asked {
             if has_body {
                 body.substitute(text);
             }
-            body.exchange().head(code, framing, body.promised());
+            body.exchange()
+                .head(status.as_u16(), framing, body.promised());
             body.begin(framing);
         }
         let mut response = Response::new(body);

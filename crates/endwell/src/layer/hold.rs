@@ -34,8 +34,8 @@ pub(super) struct HowToHold {
 impl HowToHold {
     /// Decides for a response of this framing.
     ///
-    /// Shapes: `at_once`, its head must not wait; `owned`, the connection is ours; `held`, the
-    /// octets that all responses of the server hold already.
+    /// Shapes: `at_once`, its head must not wait; `owned`, a failure can be told by a reset of the
+    /// connection; `held`, the octets that all responses of the server hold already.
     pub(super) fn new(
         policy: &Policy,
         framing: Framing,

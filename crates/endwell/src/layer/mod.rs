@@ -5,6 +5,10 @@
 
 mod settings;
 
+mod peer;
+
+mod screen;
+
 mod hold;
 
 mod asked;
@@ -19,12 +23,13 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use endwell_core::{Ending, Policy, SaidBy};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 use tower_service::Service;
 
 use self::asked::Asked;
 use self::hold::poll_interruption;
+pub use self::peer::Peer;
 pub(crate) use self::settings::Settings;
 use crate::observe::Observer;
 use crate::producer::{BoxError, cause_of, panicked};
@@ -108,9 +113,21 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<R>) -> Answer<B> {
+    fn call(&mut self, mut request: Request<R>) -> Answer<B> {
         let exchange = Exchange::new(&request, self.conn.clone(), self.settings.observer.clone());
         let asked = Asked::of(&request, &self.settings);
+        if let Some(conn) = &self.conn {
+            let refusal = screen::refusal(&request, conn.limits()).or_else(|| {
+                let admitted = exchange.admit(conn);
+                (!admitted).then_some(StatusCode::SERVICE_UNAVAILABLE)
+            });
+            if let Some(status) = refusal {
+                return Answer(Box::pin(
+                    async move { Ok(asked.screened(status, exchange)) },
+                ));
+            }
+            request.extensions_mut().insert(Peer::of(conn));
+        }
         let called = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
         Answer(Box::pin(async move {
             let answered = match called {

@@ -4,24 +4,35 @@
 
 mod accept;
 
+#[cfg(unix)]
+mod unix;
+
 #[cfg(feature = "tls")]
 mod tls;
 
 #[cfg(feature = "tls")]
 pub use self::tls::TlsSwitch;
+#[cfg(unix)]
+pub use self::unix::listen_unix;
 
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
+#[cfg(unix)]
+use tokio::net::UnixListener;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::wire::conn::Conn;
 use crate::wire::io::WireIo;
+use crate::wire::remote::Remote;
 use crate::wire::room;
 use crate::wire::socket::SharedTcp;
+use crate::wire::stream::Stream;
 use crate::wire::transport::Transport;
 
 /// How long a TLS handshake may take.
@@ -32,7 +43,7 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 /// How long to wait after an error of `accept` that is not the connection's own (EMFILE).
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A listener of ours over a TCP listener, for [`serve`](crate::serve) or `axum::serve`.
+/// A listener of ours over a [`TcpListener`] or a `UnixListener`, for [`serve`](crate::serve) or `axum::serve`.
 ///
 /// # Examples
 /// ```no_run
@@ -42,28 +53,98 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// axum::serve(endwell::listen(tcp), endwell::app(app)).await
 /// # }
 /// ```
-pub fn listen(tcp: TcpListener) -> Listener {
-    Listener {
-        tcp,
-        #[cfg(feature = "tls")]
-        tls: None,
+pub fn listen(socket: impl Into<Listener>) -> Listener {
+    socket.into()
+}
+
+impl From<TcpListener> for Listener {
+    fn from(tcp: TcpListener) -> Self {
+        Self::over(Socket::Tcp(tcp))
+    }
+}
+
+#[cfg(unix)]
+impl From<UnixListener> for Listener {
+    fn from(unix: UnixListener) -> Self {
+        Self::over(Socket::Unix(unix))
     }
 }
 
 /// Accepts connections whose endings can be told.
 pub struct Listener {
-    tcp: TcpListener,
+    socket: Socket,
+    /// The file of a unix socket that we made.
+    #[cfg(unix)]
+    file: Option<unix::SocketFile>,
     #[cfg(feature = "tls")]
     tls: Option<TlsSwitch>,
 }
 
+/// What connections come from.
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+impl Socket {
+    async fn accept(&self) -> io::Result<(Stream, Remote)> {
+        match self {
+            Self::Tcp(tcp) => {
+                let (stream, remote) = tcp.accept().await?;
+                prepare(&stream);
+                Ok((Stream::Tcp(stream), Remote::Tcp(remote)))
+            }
+            #[cfg(unix)]
+            Self::Unix(unix) => {
+                let (stream, _) = unix.accept().await?;
+                let uid = stream.peer_cred().ok().map(|peer| peer.uid());
+                Ok((Stream::Unix(stream), Remote::Unix { uid }))
+            }
+        }
+    }
+}
+
+fn prepare(tcp: &TcpStream) {
+    // A head and its body are written apart: Nagle would hold the second for 40 ms.
+    let _ = tcp.set_nodelay(true);
+    // A client that has vanished while idle holds no connection for ever.
+    let alive = TcpKeepalive::new().with_time(KEEPALIVE);
+    let _ = SockRef::from(tcp).set_tcp_keepalive(&alive);
+}
+
 impl Listener {
+    fn over(socket: Socket) -> Self {
+        Self {
+            socket,
+            #[cfg(unix)]
+            file: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
     /// The address it is bound to.
     ///
     /// # Errors
-    /// The operating system does not tell.
+    /// The operating system does not tell; it is a unix socket (`Unsupported`, see
+    /// [`Listener::unix_path`]).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp.local_addr()
+        match &self.socket {
+            Socket::Tcp(tcp) => tcp.local_addr(),
+            #[cfg(unix)]
+            Socket::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// The file that it is bound to, if it is a unix socket with one.
+    #[cfg(unix)]
+    pub fn unix_path(&self) -> Option<PathBuf> {
+        match &self.socket {
+            Socket::Tcp(_) => None,
+            Socket::Unix(unix) => unix.local_addr().ok()?.as_pathname().map(Into::into),
+        }
     }
 
     /// Whether its connections speak TLS.
@@ -78,23 +159,18 @@ impl Listener {
     ///
     /// # Cancel safety
     /// A dropped call loses no connection.
-    pub async fn accept(&mut self) -> (WireIo, SocketAddr) {
+    pub async fn accept(&mut self) -> (WireIo, Remote) {
         loop {
-            match self.tcp.accept().await {
-                Ok((tcp, remote)) => return (self.carry(tcp, remote), remote),
+            match self.socket.accept().await {
+                Ok((stream, remote)) => return (self.carry(stream, remote), remote),
                 Err(error) if accept::is_of_one_connection(&error) => {}
                 Err(_) => tokio::time::sleep(PAUSE).await,
             }
         }
     }
 
-    fn carry(&self, tcp: TcpStream, remote: SocketAddr) -> WireIo {
-        // A head and its body are written apart: Nagle would hold the second for 40 ms.
-        let _ = tcp.set_nodelay(true);
-        // A client that has vanished while idle holds no connection for ever.
-        let alive = TcpKeepalive::new().with_time(KEEPALIVE);
-        let _ = SockRef::from(&tcp).set_tcp_keepalive(&alive);
-        let tcp = SharedTcp::new(tcp);
+    fn carry(&self, stream: Stream, remote: Remote) -> WireIo {
+        let tcp = SharedTcp::new(stream);
         tcp.limit_unsent(room::unsent(room::LEAST));
         let conn = Conn::new(tcp.clone(), self.is_tls(), remote);
         #[cfg(feature = "tls")]
@@ -108,7 +184,7 @@ impl Listener {
 impl std::fmt::Debug for Listener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Listener")
-            .field("tcp", &self.tcp)
+            .field("socket", &self.socket)
             .field("tls", &self.is_tls())
             .finish_non_exhaustive()
     }
@@ -117,13 +193,18 @@ impl std::fmt::Debug for Listener {
 #[cfg(feature = "axum")]
 impl axum::serve::Listener for Listener {
     type Io = WireIo;
-    type Addr = SocketAddr;
+    type Addr = Remote;
 
-    async fn accept(&mut self) -> (WireIo, SocketAddr) {
+    async fn accept(&mut self) -> (WireIo, Remote) {
         Listener::accept(self).await
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Listener::local_addr(self)
+    fn local_addr(&self) -> io::Result<Remote> {
+        match Listener::local_addr(self) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                Ok(Remote::Unix { uid: None })
+            }
+            addr => addr.map(Remote::Tcp),
+        }
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::conn::{Close, Conn, Departed};
+use super::head::answer;
 use super::http2::in_ticks;
 use super::socket::SharedTcp;
 use super::transport::Transport;
@@ -37,6 +38,11 @@ pub async fn settled() {
         }
         closed.await;
     }
+}
+
+/// The answer to a head that did not come in time (RFC 9110 section 15.5.9).
+pub(crate) fn request_timeout() -> Vec<u8> {
+    answer("408 Request Timeout")
 }
 
 /// How many connections are being closed.
@@ -79,13 +85,17 @@ pub(crate) fn close(transport: Transport, conn: Arc<Conn>, shut: bool) {
             false
         }
         Close::Reset(..) => true,
+        // There is nothing that could be lost, and no way to say goodbye.
+        _ if !transport.is_open() => false,
         // The armed reset is the truth about a close-delimited body that was left half-way.
-        Close::InOrder | Close::Cut(_) | Close::OpenChunk(_) if unproven => false,
+        Close::InOrder | Close::Cut(_) | Close::OpenChunk(_) | Close::Answer(_) if unproven => {
+            false
+        }
         // hyper did not get to its flush and shutdown: the body may not have left.
         Close::InOrder if conn.is_armed() && !shut => false,
         // The peer has closed its side: nothing of it is unread that could turn our FIN into a reset.
         Close::InOrder => !conn.read_end() && conn.departed() != Some(Departed::Rst),
-        Close::Cut(_) | Close::OpenChunk(_) => true,
+        Close::Cut(_) | Close::OpenChunk(_) | Close::Answer(_) => true,
     };
     let runtime = tokio::runtime::Handle::try_current();
     let (true, Ok(runtime)) = (lasting, runtime) else {
@@ -119,6 +129,9 @@ pub(crate) fn close(transport: Transport, conn: Arc<Conn>, shut: bool) {
             Close::OpenChunk(exchange) => {
                 let told = move || exchange.signalled();
                 half_close(transport, tcp, &policy, shut, OPEN_CHUNK, closing, told).await;
+            }
+            Close::Answer(answer) => {
+                half_close(transport, tcp, &policy, shut, &answer, closing, || {}).await;
             }
             Close::InOrder | Close::Kill => {
                 half_close(transport, tcp, &policy, shut, &[], closing, || {}).await;

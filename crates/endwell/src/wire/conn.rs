@@ -4,7 +4,6 @@
 //! server. Gives: ticks and facts to the bodies ([`super::body`]), which way to close to the transport.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -12,19 +11,31 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use atomic_waker::AtomicWaker;
-use endwell_core::{Cause, HalfClose, Kind, Policy};
+use endwell_core::{Cause, HalfClose, Kind, Policy, Signals};
 use slab::Slab;
 use tokio::sync::Notify;
 
+use super::remote::Remote;
 use super::room::{self, Room};
 use super::socket::{Departure, SharedTcp, TaskId, current_task};
+use crate::limits::{Limits, Place};
 
 /// The state of one connection.
 pub(crate) struct Conn {
     tcp: Mutex<Option<SharedTcp>>,
     pub(crate) tls: bool,
-    pub(crate) remote: SocketAddr,
+    pub(crate) remote: Remote,
+    /// Who can tell on this wire that a message broke.
+    pub(crate) signals: Signals,
     policy: OnceLock<Arc<Policy>>,
+    limits: OnceLock<Arc<Limits>>,
+    place: OnceLock<Place>,
+    /// A head has begun that is not whole.
+    head_begun: AtomicBool,
+    /// Requests that have come.
+    requests: AtomicU64,
+    /// Requests that the peer cancelled, less those that it let end.
+    cancelled: AtomicU64,
     /// How often everything written had left user space.
     flushes: AtomicU64,
     /// Octets the transport accepted (before TLS).
@@ -50,7 +61,6 @@ pub(crate) struct Conn {
     flush_awaited: AtomicBool,
     flush_waiters: Mutex<Vec<Waker>>,
     multiplexed: AtomicBool,
-    begun: AtomicBool,
     live: Mutex<Slab<Weak<dyn Message>>>,
     /// Told when the last response under way has ended.
     pub(crate) idle: Notify,
@@ -103,6 +113,8 @@ pub(crate) enum Close {
     OpenChunk(Arc<dyn Message>),
     /// The last message is close-delimited and failed: acknowledged, this grace, reset.
     Reset(Arc<dyn Message>, Duration),
+    /// No message is under way: these octets, then in order.
+    Answer(Vec<u8>),
     /// At once, with a reset: a stalled peer, or a server that must stop now.
     Kill,
 }
@@ -117,12 +129,22 @@ pub(crate) enum Departed {
 }
 
 impl Conn {
-    pub(crate) fn new(tcp: SharedTcp, tls: bool, remote: SocketAddr) -> Arc<Self> {
+    pub(crate) fn new(tcp: SharedTcp, tls: bool, remote: Remote) -> Arc<Self> {
+        let signals = match tcp.has_reset() {
+            true => Signals::Owned,
+            false => Signals::FramingOnly,
+        };
         Arc::new(Self {
             tcp: Mutex::new(Some(tcp)),
             tls,
             remote,
+            signals,
             policy: OnceLock::new(),
+            limits: OnceLock::new(),
+            place: OnceLock::new(),
+            head_begun: AtomicBool::new(false),
+            requests: AtomicU64::new(0),
+            cancelled: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
             written: AtomicU64::new(0),
             receiving: AtomicBool::new(false),
@@ -148,7 +170,6 @@ impl Conn {
             unproven: AtomicBool::new(false),
             armed: AtomicBool::new(false),
             over: AtomicBool::new(false),
-            begun: AtomicBool::new(false),
             watch: Mutex::default(),
         })
     }
@@ -173,7 +194,30 @@ impl Conn {
         self.policy.get()
     }
 
+    pub(crate) fn set_limits(&self, limits: Arc<Limits>) {
+        let _ = self.limits.set(limits);
+    }
+
+    pub(crate) fn limits(&self) -> Option<&Arc<Limits>> {
+        self.limits.get()
+    }
+
+    /// Keeps the connection's place until all of it is gone.
+    pub(crate) fn keep(&self, place: Place) {
+        let _ = self.place.set(place);
+    }
+
     // ---- what the transport reports ----
+
+    /// A head has begun, of HTTP/1.
+    pub(crate) fn note_head(&self) {
+        self.head_begun.store(true, Ordering::Relaxed);
+    }
+
+    /// The peer speaks HTTP/2.
+    pub(crate) fn note_multiplexed(&self) {
+        self.multiplexed.store(true, Ordering::Relaxed);
+    }
 
     pub(crate) fn note_written(&self, octets: usize) {
         // Only the transport writes this counter, so no read-modify-write is needed.
@@ -433,7 +477,8 @@ impl Conn {
 
     pub(crate) fn enlist(&self, message: Weak<dyn Message>, multiplexed: bool) -> usize {
         self.multiplexed.store(multiplexed, Ordering::Relaxed);
-        self.begun.store(true, Ordering::Relaxed);
+        self.head_begun.store(false, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
         lock(&self.live).insert(message)
     }
 
@@ -445,14 +490,53 @@ impl Conn {
         }
     }
 
-    /// Whether a request has come.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Relaxed)
+    /// Counts a request of which the application is to hear; `false` if it is one too many.
+    pub(crate) fn admit(&self) -> bool {
+        let (Some(place), Some(limits)) = (self.place.get(), self.limits()) else {
+            return true;
+        };
+        place.begin_request(lock(&self.live).len(), limits.requests)
     }
 
-    /// Octets of ours that the peer's kernel has acknowledged, where that is known.
+    /// Nothing is left of a request that was admitted.
+    pub(crate) fn dismiss(&self) {
+        if let Some(place) = self.place.get() {
+            place.end_request();
+        }
+    }
+
+    /// How many requests have come.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Whether a head has begun that is not whole.
+    pub(crate) fn has_head(&self) -> bool {
+        self.head_begun.load(Ordering::Relaxed)
+    }
+
+    /// A request has ended, cancelled by the peer or not.
+    pub(crate) fn note_request_over(&self, cancelled: bool) {
+        let count = |score: u64| match cancelled {
+            true => score.checked_add(1),
+            false => score.checked_sub(1),
+        };
+        let _ = self
+            .cancelled
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
+    }
+
+    /// Requests that the peer cancelled, less those that it let end.
+    pub(crate) fn cancelled(&self) -> u64 {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// What changes while the peer takes octets, where that is known: how many its kernel has
+    /// acknowledged, or what is left in a unix socket.
     pub(crate) fn acked(&self) -> Option<u64> {
-        Some(self.tcp()?.facts()?.acked)
+        let tcp = self.tcp()?;
+        let facts = tcp.facts().map(|facts| facts.acked);
+        facts.or_else(|| tcp.unacknowledged())
     }
 
     /// Whether it carries many messages at once.

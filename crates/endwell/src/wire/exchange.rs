@@ -18,6 +18,7 @@ use http::header::{ACCEPT, HOST, HeaderName, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Request, Uri, Version};
 
 use super::conn::{Conn, Message, Progress};
+use super::remote::Remote;
 use crate::observe::Observer;
 
 /// A request and its response. The last owner's drop writes the record.
@@ -29,6 +30,8 @@ pub(crate) struct Exchange {
     observer: Option<Arc<dyn Observer>>,
     state: Mutex<State>,
     waker: AtomicWaker,
+    /// It counts among the requests under way.
+    admitted: AtomicBool,
     pub(crate) chunks: Chunks,
 }
 
@@ -118,6 +121,7 @@ impl Exchange {
                 trailers: Vec::new(),
             }),
             waker: AtomicWaker::new(),
+            admitted: AtomicBool::new(false),
             chunks: Chunks::default(),
         });
         if let Some(conn) = &exchange.conn {
@@ -129,6 +133,13 @@ impl Exchange {
             exchange.state().written_at_head = conn.written();
         }
         exchange
+    }
+
+    /// Whether the application may hear of it: it counts then until nothing is left of it.
+    pub(crate) fn admit(&self, conn: &Arc<Conn>) -> bool {
+        let admitted = conn.admit();
+        self.admitted.store(admitted, Ordering::Relaxed);
+        admitted
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -231,7 +242,9 @@ impl Exchange {
     /// What the peer's kernel acknowledged, where the connection carried nothing after it.
     fn acked(&self, sent: u64) -> Option<u64> {
         let conn = self.conn.as_ref()?;
-        if self.protocol.is_multiplexed() || conn.tls {
+        // Of a unix socket the kernel counts memory, not octets.
+        let unix = matches!(conn.remote, Remote::Unix { .. });
+        if self.protocol.is_multiplexed() || conn.tls || unix {
             return None;
         }
         Some(sent.saturating_sub(conn.unacknowledged_at_close()?))
@@ -324,12 +337,21 @@ fn left() -> (Cause, &'static str) {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        if let Some(conn) = &self.conn {
+            let state = self.state();
+            let cancelled = matches!(state.ending, None | Some((Ending::Cancelled(_), _)))
+                || self.chunks.discarded.load(Ordering::Acquire) > 0;
+            conn.note_request_over(cancelled);
+        }
         if let (Some(observer), Some(facts)) = (&self.observer, &self.facts) {
             let record = self.record(facts, &mut self.state());
             // This may run while a panic unwinds: a second one would end the process.
             let _ = catch_unwind(AssertUnwindSafe(|| observer.ended(record)));
         }
         if let Some(conn) = &self.conn {
+            if *self.admitted.get_mut() {
+                conn.dismiss();
+            }
             conn.discharge(self.key.load(Ordering::Relaxed));
         }
     }

@@ -48,6 +48,7 @@ enum Stage {
 }
 
 struct Progress {
+    /// As [`Conn::acked`] tells it.
     acked: u64,
     at: Instant,
     pause: Duration,
@@ -137,8 +138,8 @@ pub(crate) fn in_ticks(wait: Duration) -> Duration {
 /// too high rather than too low, and the empty queue ends the wait all the same.
 fn target(conn: &Conn) -> Option<u64> {
     let queued = unacknowledged(conn)?;
-    let acked = facts(conn)?.acked;
-    Some(acked + queued)
+    // A unix socket counts nothing: there only the empty queue tells.
+    Some(facts(conn).map_or(u64::MAX, |facts| facts.acked + queued))
 }
 
 fn unacknowledged(conn: &Conn) -> Option<u64> {
@@ -153,15 +154,15 @@ fn facts(conn: &Conn) -> Option<TcpFacts> {
 fn acknowledged(conn: &Conn, target: Option<u64>) -> bool {
     let Some(target) = target else { return true };
     match (unacknowledged(conn), facts(conn)) {
-        (Some(queued), Some(facts)) => queued == 0 || facts.acked >= target,
-        _ => true,
+        (Some(queued), facts) => queued == 0 || facts.is_some_and(|facts| facts.acked >= target),
+        (None, _) => true,
     }
 }
 
 impl Progress {
     fn now(conn: &Conn) -> Self {
         Self {
-            acked: facts(conn).map_or(0, |facts| facts.acked),
+            acked: conn.acked().unwrap_or(0),
             at: Instant::now(),
             pause: LOOK,
             glances: GLANCES,
@@ -170,7 +171,7 @@ impl Progress {
 
     /// Whether the peer has acknowledged nothing for so long.
     fn stands_still(&mut self, conn: &Conn, deadline: Duration) -> bool {
-        let acked = facts(conn).map_or(0, |facts| facts.acked);
+        let acked = conn.acked().unwrap_or(0);
         if acked != self.acked {
             self.acked = acked;
             self.at = Instant::now();

@@ -16,7 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::close;
-use super::conn::{Conn, Departed, Message};
+use super::conn::{Close, Conn, Departed, Message};
+use super::head::{Heard, Line, answer, ends_head};
 use super::transport::Transport;
 
 /// A connection of our listener, as stream for the HTTP implementation.
@@ -24,6 +25,11 @@ pub struct WireIo {
     transport: Option<Transport>,
     conn: Arc<Conn>,
     stall: Option<Stall>,
+    /// The first line of the head under way, after so many requests; `None` if its beginning was
+    /// not seen.
+    line: (u64, Option<Line>),
+    /// What was read last ended as a head does.
+    head_ended: bool,
     shut: bool,
 }
 
@@ -53,6 +59,8 @@ impl WireIo {
             transport: Some(transport),
             conn,
             stall: None,
+            line: (0, Some(Line::default())),
+            head_ended: true,
             shut: false,
         }
     }
@@ -86,6 +94,49 @@ impl WireIo {
             }
         }
         Ok(())
+    }
+
+    /// Looks at octets of a head, once limits are set.
+    ///
+    /// Where a head begins among octets of others (pipelined, or behind a body) only hyper knows:
+    /// of such a head nothing is said but that it has begun, once more of it comes.
+    fn hear(&mut self, octets: &[u8]) -> io::Result<()> {
+        let Some(limits) = self.conn.limits() else {
+            return Ok(());
+        };
+        if self.conn.is_multiplexed() {
+            return Ok(());
+        }
+        let head_ended = std::mem::replace(&mut self.head_ended, ends_head(octets));
+        if !self.conn.is_idle() {
+            return Ok(());
+        }
+        let requests = self.conn.requests();
+        if self.line.0 != requests {
+            self.line = (requests, head_ended.then(Line::default));
+        }
+        let Some(line) = &mut self.line.1 else {
+            self.conn.note_head();
+            return Ok(());
+        };
+        let (status, message) = match line.hear(octets, limits.target, limits.head) {
+            Heard::Nothing | Heard::Preface => return Ok(()),
+            Heard::Http2 => {
+                self.conn.note_multiplexed();
+                return Ok(());
+            }
+            Heard::Head => {
+                self.conn.note_head();
+                return Ok(());
+            }
+            Heard::TargetTooLong => ("414 URI Too Long", "the target is too long"),
+            Heard::TooLarge => (
+                "431 Request Header Fields Too Large",
+                "the head is too large",
+            ),
+        };
+        self.conn.close_by(Close::Answer(answer(status)));
+        Err(io::Error::new(io::ErrorKind::InvalidData, message))
     }
 
     /// Kills the connection when the peer has taken nothing for the policy's stall deadline.
@@ -189,6 +240,9 @@ impl AsyncRead for WireIo {
         let result = self.transport()?.poll_read(cx, buf);
         let octets = buf.filled().len() - before;
         self.conn.note_read(octets > 0);
+        if octets > 0 {
+            self.hear(&buf.filled()[before..])?;
+        }
         if octets == 0 && matches!(result, Poll::Ready(Ok(()))) && buf.remaining() > 0 {
             self.conn.note_read_end();
         }

@@ -7,6 +7,11 @@
 // Without a listener of ours nothing drives a connection: what only it calls is not dead, it sleeps.
 #![cfg_attr(not(feature = "listen"), allow(dead_code))]
 
+pub(crate) mod remote;
+
+#[cfg(feature = "listen")]
+pub(crate) mod stream;
+
 #[cfg_attr(not(feature = "listen"), path = "no_socket.rs")]
 #[allow(unsafe_code)]
 pub(crate) mod socket;
@@ -24,6 +29,9 @@ mod http1;
 mod http2;
 
 pub(crate) mod body;
+
+#[cfg(feature = "listen")]
+mod head;
 
 #[cfg(feature = "listen")]
 pub(crate) mod transport;

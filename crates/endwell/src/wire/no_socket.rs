@@ -31,6 +31,10 @@ pub(crate) struct TcpFacts {
 }
 
 impl SharedTcp {
+    pub(crate) fn has_reset(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) async fn departure(self, _: bool) -> Departure {
         match self {}
     }

@@ -1,4 +1,4 @@
-//! Calls to the operating system about one TCP socket. The only room with `unsafe`.
+//! Calls to the operating system about one connected socket. The only room with `unsafe`.
 //!
 //! Reads: a socket. Gives: what the kernel holds and knows of it, and reads and writes that
 //! several owners can share. Without the Linux calls a portable fallback answers "unknown".
@@ -12,15 +12,16 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
 
-/// A TCP stream that the connection drives while bodies of it watch for the peer's leaving.
+use super::stream::Stream;
+
+/// A connected socket, TCP or unix, that the connection drives while bodies of it watch for the peer's leaving.
 ///
 /// It reads and writes like tokio's own stream, with the same saving: a read or write that
 /// did less than it could clears the readiness, so that no further call has to learn
 /// `EWOULDBLOCK`.
 #[derive(Debug, Clone)]
-pub(crate) struct SharedTcp(Arc<TcpStream>);
+pub(crate) struct SharedTcp(Arc<Stream>);
 
 /// Names a task.
 pub(crate) type TaskId = tokio::task::Id;
@@ -40,8 +41,13 @@ pub(crate) enum Departure {
 }
 
 impl SharedTcp {
-    pub(crate) fn new(tcp: TcpStream) -> Self {
-        Self(Arc::new(tcp))
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self(Arc::new(stream))
+    }
+
+    /// Whether a close can be made a reset.
+    pub(crate) fn has_reset(&self) -> bool {
+        self.0.has_reset()
     }
 
     /// Waits until the peer has reset, or (if `fin` counts) closed its side.
@@ -65,6 +71,8 @@ impl SharedTcp {
     }
 
     /// Octets in the kernel that the peer's kernel has not acknowledged. `None` where unknown.
+    ///
+    /// Of a unix socket: the memory of what the peer has not read, which is more than its octets.
     pub(crate) fn unacknowledged(&self) -> Option<u64> {
         os::unacknowledged(&self.0)
     }
@@ -96,7 +104,8 @@ impl SharedTcp {
         }
     }
 
-    /// Limits what the kernel holds and has not sent yet; what is in flight does not count.
+    /// Limits what the kernel holds and has not sent yet; what is in flight does not count. Only
+    /// TCP has this limit.
     pub(crate) fn limit_unsent(&self, octets: usize) {
         os::limit_unsent(&self.0, octets);
     }
@@ -105,19 +114,22 @@ impl SharedTcp {
     ///
     /// Also when the process dies: the kernel closes its sockets then.
     pub(crate) fn arm_reset(&self) -> io::Result<()> {
-        SockRef::from(&*self.0).set_linger(Some(Duration::ZERO))
+        if !self.has_reset() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        self.0.socket().set_linger(Some(Duration::ZERO))
     }
 
     /// From now on a close ends the connection in order.
     pub(crate) fn disarm_reset(&self) -> io::Result<()> {
-        SockRef::from(&*self.0).set_linger(None)
+        self.0.socket().set_linger(None)
     }
 
     fn read_once(&self, buf: &mut ReadBuf<'_>) -> io::Result<usize> {
         // SAFETY: `recv` writes initialised octets only, and none is ever un-initialised.
         let room: &mut [MaybeUninit<u8>] = unsafe { buf.unfilled_mut() };
         let len = room.len();
-        let socket = SockRef::from(&*self.0);
+        let socket = self.0.socket();
         let mut got = None;
         let result = self.0.try_io(Interest::READABLE, || {
             let n = socket.recv(room)?;
@@ -142,7 +154,7 @@ impl SharedTcp {
     ) -> io::Result<usize> {
         let mut put = None;
         let result = self.0.try_io(Interest::WRITABLE, || {
-            let n = write(SockRef::from(&*self.0))?;
+            let n = write(self.0.socket())?;
             put = Some(n);
             drained(n, len)
         });
@@ -227,7 +239,7 @@ impl AsyncWrite for SharedTcp {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write) {
+        match self.0.socket().shutdown(std::net::Shutdown::Write) {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             result => Poll::Ready(result),
         }
@@ -254,19 +266,18 @@ mod os {
     use std::os::fd::AsRawFd;
     use std::time::Duration;
 
-    use tokio::net::TcpStream;
-
-    use super::TcpFacts;
+    use super::{Stream, TcpFacts};
 
     /// Where `tcp_info` holds `tcpi_rtt` (u32, microseconds) and `tcpi_bytes_acked` (u64):
     /// the layout is part of the kernel's ABI (include/uapi/linux/tcp.h).
     const RTT: usize = 68;
     const BYTES_ACKED: usize = 120;
 
-    pub(super) fn unacknowledged(tcp: &TcpStream) -> Option<u64> {
+    pub(super) fn unacknowledged(stream: &Stream) -> Option<u64> {
         let mut octets: libc::c_int = 0;
-        // SAFETY: the descriptor is open while `tcp` lives, and TIOCOUTQ writes one int.
-        let result = unsafe { libc::ioctl(tcp.as_raw_fd(), libc::TIOCOUTQ, &raw mut octets) };
+        // SAFETY: the descriptor is open while `stream` lives, and TIOCOUTQ writes one int.
+        let result =
+            unsafe { libc::ioctl(stream.socket().as_raw_fd(), libc::TIOCOUTQ, &raw mut octets) };
         if result < 0 {
             return None;
         }
@@ -274,9 +285,9 @@ mod os {
     }
 
     /// Whether the kernel would take more now.
-    pub(super) fn is_writable(tcp: &TcpStream) -> bool {
+    pub(super) fn is_writable(stream: &Stream) -> bool {
         let mut asked = libc::pollfd {
-            fd: tcp.as_raw_fd(),
+            fd: stream.socket().as_raw_fd(),
             events: libc::POLLOUT,
             revents: 0,
         };
@@ -287,7 +298,9 @@ mod os {
     }
 
     /// `TCP_NOTSENT_LOWAT`. Where it fails the kernel holds more, and nothing is lost.
-    pub(super) fn limit_unsent(tcp: &TcpStream, octets: usize) {
+    pub(super) fn limit_unsent(stream: &Stream, octets: usize) {
+        // A unix socket holds what its send buffer may, and has sent it at once.
+        let Stream::Tcp(tcp) = stream else { return };
         let limit = libc::c_int::try_from(octets).unwrap_or(libc::c_int::MAX);
         // SAFETY: the descriptor is open while `tcp` lives; the kernel reads one int.
         unsafe {
@@ -301,14 +314,14 @@ mod os {
         }
     }
 
-    pub(super) fn facts(tcp: &TcpStream) -> Option<TcpFacts> {
+    pub(super) fn facts(stream: &Stream) -> Option<TcpFacts> {
         let mut info = [0_u8; 256];
         let mut len = info.len() as libc::socklen_t;
-        // SAFETY: the descriptor is open while `tcp` lives; the kernel writes at most `len`
+        // SAFETY: the descriptor is open while `stream` lives; the kernel writes at most `len`
         // octets to `info` and stores in `len` how many.
         let result = unsafe {
             libc::getsockopt(
-                tcp.as_raw_fd(),
+                stream.socket().as_raw_fd(),
                 libc::IPPROTO_TCP,
                 libc::TCP_INFO,
                 info.as_mut_ptr().cast(),
@@ -329,21 +342,19 @@ mod os {
 
 #[cfg(not(target_os = "linux"))]
 mod os {
-    use tokio::net::TcpStream;
+    use super::{Stream, TcpFacts};
 
-    use super::TcpFacts;
-
-    pub(super) fn unacknowledged(_: &TcpStream) -> Option<u64> {
+    pub(super) fn unacknowledged(_: &Stream) -> Option<u64> {
         None
     }
 
-    pub(super) fn facts(_: &TcpStream) -> Option<TcpFacts> {
+    pub(super) fn facts(_: &Stream) -> Option<TcpFacts> {
         None
     }
 
-    pub(super) fn is_writable(_: &TcpStream) -> bool {
+    pub(super) fn is_writable(_: &Stream) -> bool {
         true
     }
 
-    pub(super) fn limit_unsent(_: &TcpStream, _: usize) {}
+    pub(super) fn limit_unsent(_: &Stream, _: usize) {}
 }

@@ -66,6 +66,19 @@ impl Transport {
     }
 }
 
+impl Transport {
+    /// Whether octets can be carried: not while TLS still shakes hands.
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            #[cfg(feature = "tls")]
+            Self::Handshake(_) => false,
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => true,
+        }
+    }
+}
+
 #[cfg(feature = "tls")]
 type TlsStream = tokio_rustls::server::TlsStream<SharedTcp>;
 
