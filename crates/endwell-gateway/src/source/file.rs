@@ -20,6 +20,10 @@
 //! | another `ctime` only, and link count, mode, owner, group and path as before | failed: it was rewritten with its time set back |
 //! | another `ctime` and one of those changed: rename, unlink, link, chmod, chown | complete |
 //!
+//! A file that was modified less than 2 s before it was opened may be in the middle of a write, whose
+//! time Linux notes at its beginning. All that was read of it is read once more before its promised
+//! length is fulfilled, 100 ms after it was modified at the earliest: other octets are a rewrite.
+//!
 //! The cause is [`Kind::SourceChanged`]. An error of the operating system (such as EIO) is
 //! [`Kind::ProducerError`] with the path and the error.
 //!
@@ -30,6 +34,8 @@
 //! - A change in the same tick of the file system's clock as the one before the file was opened:
 //!   up to 10 ms on Linux before 6.13, 1 s on some network file systems, 2 s on FAT. (The entity
 //!   tag of a file younger than 2 s is weak for the same reason.)
+//! - A single write that takes longer than 2 s, or that stands still for longer than a response
+//!   takes, and 100 ms at least.
 //! - A write through a memory map, until the kernel notes it: at the first touch of a page after
 //!   it was last written back, so a page that was already dirty shows no new time.
 //! - A rewrite whose time was set back, if between two looks the file was also renamed, linked or
@@ -44,6 +50,7 @@
 //! download that is repeated costs less than one that is wrong.
 
 use std::fs::{File, Metadata};
+use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -129,6 +136,7 @@ impl Opened {
                 before,
                 growing,
                 at_once: Disk::Cached,
+                unsettled: Unsettled::of(&metadata, SystemTime::now()),
             }),
             keep: identity.map(|identity| Box::new((place.clone(), identity))),
             disk,
@@ -214,6 +222,48 @@ impl Opened {
     }
 }
 
+/// What was read of a file that was written a moment before it was opened.
+///
+/// Linux notes the time at the beginning of a write and then copies, page by page, for as long as
+/// that takes: who opens the file meanwhile sees pages of both versions, and no later change.
+#[derive(Debug)]
+struct Unsettled {
+    written: SystemTime,
+    /// Where, how many, and a hash of what.
+    read: Vec<(u64, usize, u64)>,
+}
+
+/// A single write takes no longer than this; the same age makes an entity tag strong.
+const WRITE: Duration = Duration::from_secs(2);
+
+impl Unsettled {
+    fn of(metadata: &Metadata, now: SystemTime) -> Option<Self> {
+        let written = metadata.modified().ok()?;
+        let age = now.duration_since(written).unwrap_or_default();
+        (age < WRITE).then(|| Self {
+            written: written.min(now),
+            read: Vec::new(),
+        })
+    }
+
+    fn note(&mut self, at: u64, octets: &[u8]) {
+        self.read.push((at, octets.len(), hash_of(octets)));
+    }
+
+    /// How long to wait: a write that has not got on since is not likely to be under way.
+    fn left(&self, now: SystemTime) -> Duration {
+        let age = now.duration_since(self.written).unwrap_or_default();
+        APPEND.saturating_sub(age)
+    }
+}
+
+/// Of what this process has read itself: nobody chooses octets to have the same hash as others.
+fn hash_of(octets: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(octets);
+    hasher.finish()
+}
+
 fn slice(kept: &Bytes, octets: &Range<u64>) -> Bytes {
     let at = |octet: u64| usize::try_from(octet).map_or(kept.len(), |at| at.min(kept.len()));
     kept.slice(at(octets.start)..at(octets.end))
@@ -229,6 +279,8 @@ struct Open {
     /// What is read on the thread of the connection. A file system that is in memory never makes
     /// it wait, and need not be asked each time.
     at_once: Disk,
+    /// What was read of a file that may be in the middle of a write.
+    unsettled: Option<Unsettled>,
 }
 
 impl Open {
@@ -257,6 +309,9 @@ impl Open {
                 Err(error) => return Err(self.failed("cannot read", &error)),
             }
         }
+        if let Some(unsettled) = &mut self.unsettled {
+            unsettled.note(at, frame.as_ref());
+        }
         match self.change()? {
             // It grows: what was promised may still be there to the last octet.
             None | Some(Change::Grew { .. }) => Ok(Some(frame.into_bytes())),
@@ -279,11 +334,32 @@ impl Open {
                 Err(error) => return Err(self.failed("cannot read", &error)),
             }
         }
+        if self.unsettled.is_some() {
+            if disk == Disk::Cached {
+                return Ok(false);
+            }
+            self.read_again()?;
+        }
         match self.change()? {
             None => Ok(true),
             Some(Change::Grew { .. }) if self.growing == Growing::Allow => Ok(true),
             Some(change) => Err(self.changed(change)),
         }
+    }
+
+    /// Reads what was sent once more, when a write that was under way must be through. Blocks.
+    fn read_again(&mut self) -> Result<(), Cause> {
+        let Some(unsettled) = self.unsettled.take() else {
+            return Ok(());
+        };
+        std::thread::sleep(unsettled.left(SystemTime::now()));
+        for (at, octets, hash) in unsettled.read {
+            match self.read(at, octets, Disk::Any)? {
+                Some(now) if hash_of(&now) == hash => {}
+                _ => return Err(self.changed(Change::Rewritten)),
+            }
+        }
+        Ok(())
     }
 
     /// What has changed since the file was opened.
@@ -400,7 +476,7 @@ impl Sending {
         while !self.rest.is_empty() {
             let at = self.rest.start;
             let octets = frame_of(producer.frame_size(), self.rest.end - at);
-            let read = self.at_once_or_later(move |open, disk| open.read(at, octets, disk));
+            let read = self.at_once_or_later(false, move |open, disk| open.read(at, octets, disk));
             match read.await {
                 Ok(frame) => {
                     self.rest.start += frame.len() as u64;
@@ -410,23 +486,25 @@ impl Sending {
             }
         }
         // The wire still holds the octet that fulfils the promise: a change until now counts.
-        let proof = self.at_once_or_later(|open, disk| {
+        let reads_again = lock(&self.open).unsettled.is_some();
+        let proof = self.at_once_or_later(reads_again, |open, disk| {
             let proven = open.prove_the_end(disk)?;
             Ok(proven.then_some(()))
         });
         Ok(proof.await)
     }
 
-    /// Does what the page cache allows at once: to hand it to another thread costs more than to
+    /// Does what the page cache allows at once, unless it is to be `later`: to hand it to another thread costs more than to
     /// read it. What it does not hold is read on the blocking pool.
     async fn at_once_or_later<T: Send + 'static>(
         &self,
+        later: bool,
         work: impl Fn(&mut Open, Disk) -> Result<Option<T>, Cause> + Send + 'static,
     ) -> Result<T, Cause> {
         {
             let mut open = lock(&self.open);
             let disk = open.at_once;
-            if let Some(done) = work(&mut open, disk)? {
+            if !later && let Some(done) = work(&mut open, disk)? {
                 return Ok(done);
             }
         }
