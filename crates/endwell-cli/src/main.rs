@@ -19,6 +19,11 @@ use clap::Command;
 use clap::error::ErrorKind;
 use endwell_gateway::run::say;
 
+/// A server makes and drops many small things on all its threads, and should give memory back when
+/// its clients have left; the system's allocator does neither well.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The exit code of a command line, an environment or a file that asks for what cannot be.
 const USAGE: u8 = 2;
 

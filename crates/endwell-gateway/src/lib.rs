@@ -54,6 +54,10 @@ pub mod config;
 #[cfg(feature = "run")]
 pub mod run;
 
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use admin::{Admin, Readiness};
 pub use files::Files;
 pub use guard::{BadNetwork, BadUser, Guard, Guarded, Networks, Users};

@@ -57,8 +57,8 @@ impl Producer {
         poll_fn(|cx| self.slot.poll_put(&mut octets, cx)).await
     }
 
-    /// How many octets the next frame best has: 64 KiB, or what the connection advises, from
-    /// 32 KiB for a peer that has not shown yet that it reads to 256 KiB for one that reads fast.
+    /// How many octets the next frame best has: what the connection advises, from
+    /// 8 KiB for a peer that has not shown yet that it reads to 256 KiB for one that reads fast.
     ///
     /// A frame of any size is sent; one of this size costs little memory when the peer stalls.
     pub fn frame_size(&self) -> usize {
@@ -217,8 +217,8 @@ fn in_full(error: &dyn StdError) -> String {
     text
 }
 
-/// A frame of this size is read and written about as fast as a larger one.
-const FRAME: usize = 64 * 1024;
+/// Before a connection has advised anything: small, so that the first octet leaves early.
+const FRAME: usize = 8 * 1024;
 
 /// One frame of room between a producer and its body.
 #[derive(Debug)]

@@ -144,7 +144,9 @@ fn a_producer_in_another_thread_loses_nothing_to_its_own_ending() {
             let mut octets = Some(Bytes::from_static(b"0123456789"));
             let mut sending = Box::pin(async { producer.send(octets.take().unwrap()).await });
             let mut cx = Context::from_waker(std::task::Waker::noop());
-            while std::future::Future::poll(sending.as_mut(), &mut cx).is_pending() {}
+            while std::future::Future::poll(sending.as_mut(), &mut cx).is_pending() {
+                std::thread::yield_now();
+            }
         }
         producer
     };

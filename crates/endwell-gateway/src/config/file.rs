@@ -45,6 +45,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Vec<Given>, Vec<Fault>> {
             break;
         }
     }
+    faults.truncate(TOLD);
     faults.is_empty().then_some(given).ok_or(faults)
 }
 
@@ -169,7 +170,11 @@ mod tests {
         let path = Path::new("e.toml");
         let list = format!("listen = [{}]", "1, ".repeat(500));
         let keys: String = (0..500).map(|n| format!("k{n} = 1\n")).collect();
-        for text in ["=\n".repeat(500), list, keys] {
+        let both = format!(
+            "{}{list}",
+            keys.split_inclusive('\n').take(60).collect::<String>()
+        );
+        for text in ["=\n".repeat(500), list, keys, both] {
             let faults = parse(&text, path).expect_err("all of it is wrong");
             assert_eq!(faults.len(), TOLD);
         }

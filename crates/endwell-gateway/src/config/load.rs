@@ -132,7 +132,7 @@ pub struct Value {
 
 impl Loaded {
     /// Takes each key from the first layer that has it.
-    fn of(layers: &[Vec<Given>]) -> Result<Self, Faults> {
+    pub(crate) fn of(layers: &[Vec<Given>]) -> Result<Self, Faults> {
         let first = |key: &Key| {
             let mut all = layers.iter().flatten();
             all.find(|given| given.key.name() == key.name())

@@ -59,8 +59,8 @@ use super::kept;
 use super::os::{self, Disk, Identity};
 use super::place::{OpenError, Place};
 
-/// The first frame: small, so that the first octet leaves early. A file up to this is read at once.
-const FIRST: usize = 32 * 1024;
+/// A file, or a range of one, up to this is read at once.
+const SMALL: usize = 32 * 1024;
 
 /// How long the size of an appended file may lag behind its time: a write is over in microseconds,
 /// unless its process loses the CPU in the middle of it.
@@ -117,7 +117,7 @@ impl Opened {
             return Err(OpenError::NotFound);
         }
         let mut before = Fingerprint::of(&metadata);
-        if metadata.len() > FIRST as u64 {
+        if metadata.len() > SMALL as u64 {
             // Long enough that a change of names must be told from a change of content.
             before.note_path(&file);
         }
@@ -200,7 +200,7 @@ impl Opened {
             Content::File(open) => open,
         };
         let length = octets.end - octets.start;
-        if length <= FIRST as u64
+        if length <= SMALL as u64
             && let Some(whole) = open.whole(&octets, self.disk)?
         {
             if let Some(keep) = self.keep.filter(|_| length == open.before.size) {
@@ -234,7 +234,7 @@ struct Open {
 impl Open {
     /// Few octets and the proof that they are right; `None` when a disk had to be waited for.
     fn whole(&mut self, octets: &Range<u64>, disk: Disk) -> Result<Option<Bytes>, Cause> {
-        let length = frame_of(FIRST, octets.end - octets.start);
+        let length = frame_of(SMALL, octets.end - octets.start);
         let Some(read) = self.read(octets.start, length, disk)? else {
             return Ok(None);
         };
@@ -397,10 +397,9 @@ impl Sending {
     /// Sends the rest in frames as large as the connection advises, one at a time, and looks at
     /// the file once more when they are through. Gives why it could not.
     async fn send(&mut self, producer: &mut Producer) -> Result<Result<(), Cause>, ClientGone> {
-        let mut largest = FIRST;
         while !self.rest.is_empty() {
             let at = self.rest.start;
-            let octets = frame_of(largest, self.rest.end - at);
+            let octets = frame_of(producer.frame_size(), self.rest.end - at);
             let read = self.at_once_or_later(move |open, disk| open.read(at, octets, disk));
             match read.await {
                 Ok(frame) => {
@@ -409,7 +408,6 @@ impl Sending {
                 }
                 Err(cause) => return Ok(Err(cause)),
             }
-            largest = producer.frame_size();
         }
         // The wire still holds the octet that fulfils the promise: a change until now counts.
         let proof = self.at_once_or_later(|open, disk| {

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 /// The sizes that are kept, in octets.
-const SIZES: [usize; 4] = [32 << 10, 64 << 10, 128 << 10, 256 << 10];
+const SIZES: [usize; 5] = [16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10];
 /// So many of each: at most 8 MiB together, enough for two dozen busy downloads.
 const KEPT: usize = 17;
 

@@ -170,6 +170,9 @@ where
     pub(crate) fn begin(&mut self, framing: Framing) {
         self.situation.framing = framing;
         self.flushed = self.conn().map(|conn| Flushed::now(conn));
+        if let (Some(conn), Some(producer)) = (self.conn(), &self.producer) {
+            producer.advise(conn.room());
+        }
         if self.situation.framing == Framing::CloseDelimited
             && let Some(conn) = self.conn()
         {
@@ -305,7 +308,17 @@ where
             return Poll::Ready(());
         }
         // HTTP/2 has a window for each stream, and hyper asks for frames only when it is open.
-        if !self.situation.protocol.is_multiplexed() {
+        if let Some(flushed) = &self.flushed
+            && !self.situation.protocol.is_multiplexed()
+        {
+            // The kernel is asked about what it has, not about what hyper still holds.
+            let room = conn.room() as u64;
+            if flushed.waiting(conn, self.tally.sent) >= room {
+                conn.await_flush(cx);
+                if flushed.waiting(conn, self.tally.sent) >= room {
+                    return Poll::Pending;
+                }
+            }
             ready!(conn.poll_room(cx));
         }
         self.asked_room = self.tally.sent;

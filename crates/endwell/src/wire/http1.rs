@@ -52,6 +52,14 @@ impl Flushed {
         yielded.min(self.octets.saturating_add(since))
     }
 
+    /// Octets that were yielded and that no flush has carried yet.
+    pub(crate) fn waiting(&self, conn: &Conn, yielded: u64) -> u64 {
+        if conn.flushes() != self.flushes {
+            return 0;
+        }
+        yielded.saturating_sub(self.octets)
+    }
+
     /// Waits for the flush that carries the last yield.
     pub(crate) fn poll(&self, conn: &Conn, cx: &Context<'_>) -> Poll<Result<(), Gone>> {
         conn.await_flush(cx);

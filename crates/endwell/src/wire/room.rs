@@ -8,7 +8,10 @@
 use std::time::{Duration, Instant};
 
 /// For a peer that has not shown yet that it reads.
-pub(crate) const LEAST: usize = 32 * 1024;
+///
+/// Small enough that it fits in whole into a third of a new socket's buffer, which is what the
+/// kernel calls writable: what does not fit stays in this process.
+pub(crate) const LEAST: usize = 8 * 1024;
 /// For a peer that reads as fast as it is given: twice this is what the kernel may hold unsent, as
 /// much as a socket of its own default would.
 pub(crate) const MOST: usize = 1024 * 1024;
@@ -19,9 +22,9 @@ pub(crate) const LARGEST_FRAME: usize = 256 * 1024;
 /// acknowledgements come in a stream.
 const PROMPT: Duration = Duration::from_millis(20);
 
-/// A peer that has acknowledged so many frames reads: a kernel takes less for a program that does
-/// not.
-const PROOF: u64 = 4;
+/// A peer that has acknowledged so many octets reads: a kernel takes less for a program that does
+/// not (64 KiB by Linux's default, 128 to 256 KiB elsewhere).
+const PROOF: u64 = 256 * 1024;
 
 /// The room of one connection.
 #[derive(Debug)]
@@ -67,13 +70,12 @@ impl Room {
         written: u64,
         queued: impl FnOnce() -> Option<u64>,
     ) -> Option<usize> {
-        let proof = PROOF * self.size as u64;
         let since = |octets: u64| octets.saturating_sub(self.acked);
-        if self.size == MOST || since(written) < proof {
+        if self.size == MOST || since(written) < PROOF {
             return None;
         }
         let acked = written.saturating_sub(queued()?);
-        if since(acked) < proof {
+        if since(acked) < PROOF {
             return None;
         }
         self.acked = acked;
@@ -100,17 +102,15 @@ mod tests {
     #[test]
     fn a_peer_that_proves_to_read_gets_more() {
         let mut room = Room::default();
-        let frame = LEAST as u64;
-        assert_eq!(room.flow(3 * frame, || unreachable!()), None);
-        // All of it may lie in the buffers of a peer that does not read.
-        assert_eq!(room.flow(6 * frame, || Some(3 * frame)), None);
-        assert_eq!(room.flow(6 * frame, || None), None);
-        assert_eq!(room.flow(6 * frame, || Some(2 * frame)), Some(2 * LEAST));
-        assert_eq!(room.flow(11 * frame, || unreachable!()), None);
-        assert_eq!(room.flow(12 * frame, || Some(0)), Some(4 * LEAST));
-        assert_eq!(room.flow(28 * frame, || Some(0)), Some(8 * LEAST));
+        assert_eq!(room.flow(PROOF - 1, || unreachable!()), None);
+        // All that is missing may lie in the buffers of a peer that does not read.
+        assert_eq!(room.flow(PROOF, || Some(1)), None);
+        assert_eq!(room.flow(PROOF, || None), None);
+        assert_eq!(room.flow(PROOF + 1, || Some(1)), Some(2 * LEAST));
+        assert_eq!(room.flow(2 * PROOF - 1, || unreachable!()), None);
+        assert_eq!(room.flow(2 * PROOF, || Some(0)), Some(4 * LEAST));
         room.size = MOST;
-        assert_eq!(room.flow(9999 * frame, || unreachable!()), None);
+        assert_eq!(room.flow(99 * PROOF, || unreachable!()), None);
     }
 
     #[test]
@@ -124,15 +124,11 @@ mod tests {
             room.go(start + waited).map(|size| size / 1024)
         };
         let late = PROMPT * 2;
-        let up = [PROMPT; 6].map(&mut waits);
-        assert_eq!(
-            up,
-            [Some(64), Some(128), Some(256), Some(512), Some(1024), None]
-        );
-        let down = [late; 6].map(&mut waits);
-        assert_eq!(
-            down,
-            [Some(512), Some(256), Some(128), Some(64), Some(32), None]
-        );
+        let up = [PROMPT; 8].map(&mut waits);
+        let sizes = [16, 32, 64, 128, 256, 512, 1024].map(Some);
+        assert_eq!((&up[..7], up[7]), (&sizes[..], None));
+        let down = [late; 8].map(&mut waits);
+        let sizes = [512, 256, 128, 64, 32, 16, 8].map(Some);
+        assert_eq!((&down[..7], down[7]), (&sizes[..], None));
     }
 }
