@@ -128,7 +128,7 @@ impl Opened {
                 path: place.path().to_owned(),
                 before,
                 growing,
-                at_once: Disk::Cached,
+                in_memory: false,
             }),
             keep: identity.map(|identity| Box::new((place.clone(), identity))),
             disk,
@@ -219,6 +219,14 @@ fn slice(kept: &Bytes, octets: &Range<u64>) -> Bytes {
     kept.slice(at(octets.start)..at(octets.end))
 }
 
+/// What a look at an open file tells.
+enum Seen {
+    /// What has changed, if anything has.
+    Change(Option<Change>),
+    /// It looks rewritten, and may be in the middle of an append: only time tells.
+    Perhaps,
+}
+
 /// A file that is being read.
 #[derive(Debug)]
 struct Open {
@@ -226,9 +234,8 @@ struct Open {
     path: PathBuf,
     before: Fingerprint,
     growing: Growing,
-    /// What is read on the thread of the connection. A file system that is in memory never makes
-    /// it wait, and need not be asked each time.
-    at_once: Disk,
+    /// Its file system never makes a reader wait, and need not be asked each time.
+    in_memory: bool,
 }
 
 impl Open {
@@ -247,9 +254,12 @@ impl Open {
     fn read(&mut self, at: u64, octets: usize, disk: Disk) -> Result<Option<Bytes>, Cause> {
         let mut frame = Frame::new(octets);
         let mut filled = 0;
+        let of = if self.in_memory { Disk::Any } else { disk };
         while filled < octets {
             let into = &mut frame.as_mut()[filled..];
-            match os::read_at(&self.file, into, at + filled as u64, disk) {
+            match os::read_at(&self.file, into, at + filled as u64, of) {
+                // Linux 5.9 and 5.10 say so of what is not in the page cache (readv(2), bugs).
+                Ok(0) if disk == Disk::Cached => return Ok(None),
                 Ok(0) => return Err(self.came_up_short(at + filled as u64)),
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -257,10 +267,11 @@ impl Open {
                 Err(error) => return Err(self.failed("cannot read", &error)),
             }
         }
-        match self.change()? {
+        match self.change(disk)? {
             // It grows: what was promised may still be there to the last octet.
-            None | Some(Change::Grew { .. }) => Ok(Some(frame.into_bytes())),
-            Some(change) => Err(self.changed(change)),
+            Seen::Change(None | Some(Change::Grew { .. })) => Ok(Some(frame.into_bytes())),
+            Seen::Change(Some(change)) => Err(self.changed(change)),
+            Seen::Perhaps => Ok(None),
         }
     }
 
@@ -279,24 +290,28 @@ impl Open {
                 Err(error) => return Err(self.failed("cannot read", &error)),
             }
         }
-        match self.change()? {
-            None => Ok(true),
-            Some(Change::Grew { .. }) if self.growing == Growing::Allow => Ok(true),
-            Some(change) => Err(self.changed(change)),
+        match self.change(disk)? {
+            Seen::Change(None) => Ok(true),
+            Seen::Change(Some(Change::Grew { .. })) if self.growing == Growing::Allow => Ok(true),
+            Seen::Change(Some(change)) => Err(self.changed(change)),
+            Seen::Perhaps => Ok(false),
         }
     }
 
     /// What has changed since the file was opened.
     ///
     /// Linux notes the time of an append before the new size: what looks rewritten is looked at
-    /// again until the write must be through.
-    fn change(&mut self) -> Result<Option<Change>, Cause> {
+    /// again until the write must be through. That blocks, unless only the caches are asked.
+    fn change(&mut self, disk: Disk) -> Result<Seen, Cause> {
         let until = Instant::now() + APPEND;
         loop {
             let now = self.status()?;
             let change = self.before.compare(&now, || os::path_of(&self.file));
             if change != Some(Change::Rewritten) || Instant::now() > until {
-                return Ok(change);
+                return Ok(Seen::Change(change));
+            }
+            if disk == Disk::Cached {
+                return Ok(Seen::Perhaps);
             }
             std::thread::sleep(APPEND / 20);
         }
@@ -368,9 +383,7 @@ async fn send(
     mut open: Open,
     octets: Range<u64>,
 ) -> Result<Finished, Abort> {
-    if os::is_in_memory(&open.file) {
-        open.at_once = Disk::Any;
-    }
+    open.in_memory = os::is_in_memory(&open.file);
     let mut sending = Sending {
         open: Arc::new(Mutex::new(open)),
         rest: octets.clone(),
@@ -425,8 +438,7 @@ impl Sending {
     ) -> Result<T, Cause> {
         {
             let mut open = lock(&self.open);
-            let disk = open.at_once;
-            if let Some(done) = work(&mut open, disk)? {
+            if let Some(done) = work(&mut open, Disk::Cached)? {
                 return Ok(done);
             }
         }
@@ -622,6 +634,34 @@ mod tests {
         ] {
             let (collected, cause) = drain_while(Growing::Fail, change).await?;
             assert!(collected == octets(SIZE) && cause.is_none());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn who_may_not_wait_leaves_to_others_what_takes_time_to_tell() -> io::Result<()> {
+        let folder = folder(SIZE)?;
+        let path = folder.path().join("file");
+        let opened = || match open(&folder, Growing::Fail)?.content {
+            Content::File(open) => Ok(open),
+            Content::Kept(..) => Err(io::Error::other("kept")),
+        };
+        for in_memory in [false, true] {
+            old_file(&path, octets(SIZE))?;
+            let mut open = opened()?;
+            open.in_memory = in_memory;
+            // Perhaps an append has begun.
+            fs::write(&path, octets(SIZE))?;
+            assert!(matches!(open.read(0, 9, Disk::Cached), Ok(None)));
+            assert!(matches!(open.prove_the_end(Disk::Cached), Ok(false)));
+            assert!(open.read(0, 9, Disk::Any).is_err());
+            assert!(open.prove_the_end(Disk::Any).is_err());
+            // An end that some kernels tell of what is not in memory.
+            old_file(&path, octets(SIZE))?;
+            let mut open = opened()?;
+            open.in_memory = in_memory;
+            assert!(matches!(open.read(SIZE as u64, 9, Disk::Cached), Ok(None)));
+            assert!(open.read(SIZE as u64, 9, Disk::Any).is_err());
         }
         Ok(())
     }
