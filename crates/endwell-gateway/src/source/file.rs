@@ -135,7 +135,7 @@ impl Opened {
                 path: place.path().to_owned(),
                 before,
                 growing,
-                at_once: Disk::Cached,
+                in_memory: false,
                 unsettled: Unsettled::of(&metadata, SystemTime::now()),
             }),
             keep: identity.map(|identity| Box::new((place.clone(), identity))),
@@ -269,6 +269,14 @@ fn slice(kept: &Bytes, octets: &Range<u64>) -> Bytes {
     kept.slice(at(octets.start)..at(octets.end))
 }
 
+/// What a look at an open file tells.
+enum Seen {
+    /// What has changed, if anything has.
+    Change(Option<Change>),
+    /// It looks rewritten, and may be in the middle of an append: only time tells.
+    Perhaps,
+}
+
 /// A file that is being read.
 #[derive(Debug)]
 struct Open {
@@ -276,9 +284,8 @@ struct Open {
     path: PathBuf,
     before: Fingerprint,
     growing: Growing,
-    /// What is read on the thread of the connection. A file system that is in memory never makes
-    /// it wait, and need not be asked each time.
-    at_once: Disk,
+    /// Its file system never makes a reader wait, and need not be asked each time.
+    in_memory: bool,
     /// What was read of a file that may be in the middle of a write.
     unsettled: Option<Unsettled>,
 }
@@ -299,9 +306,12 @@ impl Open {
     fn read(&mut self, at: u64, octets: usize, disk: Disk) -> Result<Option<Bytes>, Cause> {
         let mut frame = Frame::new(octets);
         let mut filled = 0;
+        let of = if self.in_memory { Disk::Any } else { disk };
         while filled < octets {
             let into = &mut frame.as_mut()[filled..];
-            match os::read_at(&self.file, into, at + filled as u64, disk) {
+            match os::read_at(&self.file, into, at + filled as u64, of) {
+                // Linux 5.9 and 5.10 say so of what is not in the page cache (readv(2), bugs).
+                Ok(0) if disk == Disk::Cached => return Ok(None),
                 Ok(0) => return Err(self.came_up_short(at + filled as u64)),
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -309,13 +319,16 @@ impl Open {
                 Err(error) => return Err(self.failed("cannot read", &error)),
             }
         }
-        if let Some(unsettled) = &mut self.unsettled {
-            unsettled.note(at, frame.as_ref());
-        }
-        match self.change()? {
+        match self.change(disk)? {
             // It grows: what was promised may still be there to the last octet.
-            None | Some(Change::Grew { .. }) => Ok(Some(frame.into_bytes())),
-            Some(change) => Err(self.changed(change)),
+            Seen::Change(None | Some(Change::Grew { .. })) => {
+                if let Some(unsettled) = &mut self.unsettled {
+                    unsettled.note(at, frame.as_ref());
+                }
+                Ok(Some(frame.into_bytes()))
+            }
+            Seen::Change(Some(change)) => Err(self.changed(change)),
+            Seen::Perhaps => Ok(None),
         }
     }
 
@@ -340,10 +353,11 @@ impl Open {
             }
             self.read_again()?;
         }
-        match self.change()? {
-            None => Ok(true),
-            Some(Change::Grew { .. }) if self.growing == Growing::Allow => Ok(true),
-            Some(change) => Err(self.changed(change)),
+        match self.change(disk)? {
+            Seen::Change(None) => Ok(true),
+            Seen::Change(Some(Change::Grew { .. })) if self.growing == Growing::Allow => Ok(true),
+            Seen::Change(Some(change)) => Err(self.changed(change)),
+            Seen::Perhaps => Ok(false),
         }
     }
 
@@ -365,14 +379,17 @@ impl Open {
     /// What has changed since the file was opened.
     ///
     /// Linux notes the time of an append before the new size: what looks rewritten is looked at
-    /// again until the write must be through.
-    fn change(&mut self) -> Result<Option<Change>, Cause> {
+    /// again until the write must be through. That blocks, unless only the caches are asked.
+    fn change(&mut self, disk: Disk) -> Result<Seen, Cause> {
         let until = Instant::now() + APPEND;
         loop {
             let now = self.status()?;
             let change = self.before.compare(&now, || os::path_of(&self.file));
             if change != Some(Change::Rewritten) || Instant::now() > until {
-                return Ok(change);
+                return Ok(Seen::Change(change));
+            }
+            if disk == Disk::Cached {
+                return Ok(Seen::Perhaps);
             }
             std::thread::sleep(APPEND / 20);
         }
@@ -444,9 +461,7 @@ async fn send(
     mut open: Open,
     octets: Range<u64>,
 ) -> Result<Finished, Abort> {
-    if os::is_in_memory(&open.file) {
-        open.at_once = Disk::Any;
-    }
+    open.in_memory = os::is_in_memory(&open.file);
     let mut sending = Sending {
         open: Arc::new(Mutex::new(open)),
         rest: octets.clone(),
@@ -476,7 +491,7 @@ impl Sending {
         while !self.rest.is_empty() {
             let at = self.rest.start;
             let octets = frame_of(producer.frame_size(), self.rest.end - at);
-            let read = self.at_once_or_later(false, move |open, disk| open.read(at, octets, disk));
+            let read = self.at_once_or_later(move |open, disk| open.read(at, octets, disk));
             match read.await {
                 Ok(frame) => {
                     self.rest.start += frame.len() as u64;
@@ -486,25 +501,22 @@ impl Sending {
             }
         }
         // The wire still holds the octet that fulfils the promise: a change until now counts.
-        let reads_again = lock(&self.open).unsettled.is_some();
-        let proof = self.at_once_or_later(reads_again, |open, disk| {
+        let proof = self.at_once_or_later(|open, disk| {
             let proven = open.prove_the_end(disk)?;
             Ok(proven.then_some(()))
         });
         Ok(proof.await)
     }
 
-    /// Does what the page cache allows at once, unless it is to be `later`: to hand it to another thread costs more than to
+    /// Does what the page cache allows at once: to hand it to another thread costs more than to
     /// read it. What it does not hold is read on the blocking pool.
     async fn at_once_or_later<T: Send + 'static>(
         &self,
-        later: bool,
         work: impl Fn(&mut Open, Disk) -> Result<Option<T>, Cause> + Send + 'static,
     ) -> Result<T, Cause> {
         {
             let mut open = lock(&self.open);
-            let disk = open.at_once;
-            if !later && let Some(done) = work(&mut open, disk)? {
+            if let Some(done) = work(&mut open, Disk::Cached)? {
                 return Ok(done);
             }
         }
@@ -700,6 +712,34 @@ mod tests {
         ] {
             let (collected, cause) = drain_while(Growing::Fail, change).await?;
             assert!(collected == octets(SIZE) && cause.is_none());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn who_may_not_wait_leaves_to_others_what_takes_time_to_tell() -> io::Result<()> {
+        let folder = folder(SIZE)?;
+        let path = folder.path().join("file");
+        let opened = || match open(&folder, Growing::Fail)?.content {
+            Content::File(open) => Ok(open),
+            Content::Kept(..) => Err(io::Error::other("kept")),
+        };
+        for in_memory in [false, true] {
+            old_file(&path, octets(SIZE))?;
+            let mut open = opened()?;
+            open.in_memory = in_memory;
+            // Perhaps an append has begun.
+            fs::write(&path, octets(SIZE))?;
+            assert!(matches!(open.read(0, 9, Disk::Cached), Ok(None)));
+            assert!(matches!(open.prove_the_end(Disk::Cached), Ok(false)));
+            assert!(open.read(0, 9, Disk::Any).is_err());
+            assert!(open.prove_the_end(Disk::Any).is_err());
+            // An end that some kernels tell of what is not in memory.
+            old_file(&path, octets(SIZE))?;
+            let mut open = opened()?;
+            open.in_memory = in_memory;
+            assert!(matches!(open.read(SIZE as u64, 9, Disk::Cached), Ok(None)));
+            assert!(open.read(SIZE as u64, 9, Disk::Any).is_err());
         }
         Ok(())
     }

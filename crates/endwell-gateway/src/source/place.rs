@@ -201,6 +201,21 @@ impl Place {
             Err(Below::Waits) => return Err(OpenError::Waits),
             Err(Below::Unclear) => {
                 let found = folder.resolve(names, links)?;
+                // A detour, such as an absolute link: without it the kernel can see to it that
+                // nothing is exchanged for what lies outside.
+                if let Ok(straight) = found.strip_prefix(&folder.path)
+                    && let Ok(metadata) = os::status_below(&folder.handle, straight, links, disk)
+                {
+                    let names = straight.to_owned();
+                    return Ok(Self {
+                        folder,
+                        links,
+                        names,
+                        path: found,
+                        by_kernel: true,
+                        metadata,
+                    });
+                }
                 let status = found.metadata();
                 metadata = status.map_err(|error| OpenError::of(&found, error))?;
                 (path, by_kernel) = (found, false);
@@ -230,7 +245,8 @@ impl Place {
         self.folder.kept.put(&self.names, identity, octets);
     }
 
-    /// Opens it for reading; [`OpenError::NotFound`] if it is no longer what was found.
+    /// Opens it for reading. What was put in its place since it was found is opened where the
+    /// kernel found it; else it is [`OpenError::NotFound`].
     pub(super) fn open(&self, disk: Disk) -> Result<(File, Metadata), OpenError> {
         let failed = |error| OpenError::of(&self.path, error);
         let folder = &self.folder;
@@ -245,8 +261,9 @@ impl Place {
             os::open(&self.path).map_err(failed)?
         };
         let metadata = file.metadata().map_err(failed)?;
+        // What the kernel opened is below the folder, be it a file that was put there meanwhile.
         let identity = |metadata| Identity::of(metadata).map(|identity| identity.file);
-        if identity(&metadata) != identity(&self.metadata) {
+        if !self.by_kernel && identity(&metadata) != identity(&self.metadata) {
             return Err(OpenError::NotFound);
         }
         Ok((file, metadata))
@@ -300,6 +317,36 @@ mod tests {
             told(io::ErrorKind::Other),
             OpenError::Failed { .. }
         ));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_was_put_in_its_place_meanwhile_is_opened() -> io::Result<()> {
+        let root = tempfile::tempdir()?;
+        let path = |name| root.path().join(name);
+        std::fs::write(path("file"), "old")?;
+        let place = Place::find(root.path(), Path::new("file")).map_err(io::Error::other)?;
+        std::fs::write(path("new"), "newer")?;
+        std::fs::rename(path("new"), path("file"))?;
+        let (_, metadata) = place.open(Disk::Any).map_err(io::Error::other)?;
+        assert_eq!(metadata.len(), 5);
+        Ok(())
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_absolute_link_leads_nowhere_else_once_it_was_found() -> io::Result<()> {
+        let (root, outside) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        let path = |name| root.path().join(name);
+        std::fs::write(outside.path().join("secret"), "x")?;
+        std::fs::write(path("file"), "x")?;
+        std::os::unix::fs::symlink(path("file"), path("absolute"))?;
+        let place = Place::find(root.path(), Path::new("absolute")).map_err(io::Error::other)?;
+        assert!(place.by_kernel);
+        std::fs::remove_file(path("file"))?;
+        std::os::unix::fs::symlink(outside.path().join("secret"), path("file"))?;
+        assert!(matches!(place.open(Disk::Any), Err(OpenError::NotFound)));
+        Ok(())
     }
 
     #[cfg(unix)]

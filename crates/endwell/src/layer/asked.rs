@@ -91,6 +91,9 @@ impl Asked {
             trailers: self.sendable_trailers(&head.headers),
             promised,
         };
+        if let (true, Some(conn)) = (tunnel, &exchange.conn) {
+            conn.note_tunnel();
+        }
         let mut body = WireBody::new(Some(body), exchange, parts);
         if has_body && !tunnel {
             let how = HowToHold::new(

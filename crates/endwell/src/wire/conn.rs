@@ -32,6 +32,8 @@ pub(crate) struct Conn {
     place: OnceLock<Place>,
     /// A head has begun that is not whole.
     head_begun: AtomicBool,
+    /// It has been handed to another protocol.
+    tunnel: AtomicBool,
     /// Requests that have come.
     requests: AtomicU64,
     /// Requests that the peer cancelled, less those that it let end.
@@ -143,6 +145,7 @@ impl Conn {
             limits: OnceLock::new(),
             place: OnceLock::new(),
             head_begun: AtomicBool::new(false),
+            tunnel: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
@@ -217,6 +220,13 @@ impl Conn {
     /// The peer speaks HTTP/2.
     pub(crate) fn note_multiplexed(&self) {
         self.multiplexed.store(true, Ordering::Relaxed);
+        // The first letters of the preface may have come alone, and looked like a method.
+        self.head_begun.store(false, Ordering::Relaxed);
+    }
+
+    /// What comes from now on is no HTTP: the response switches protocols, or opens a tunnel.
+    pub(crate) fn note_tunnel(&self) {
+        self.tunnel.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn note_written(&self, octets: usize) {
@@ -508,6 +518,11 @@ impl Conn {
     /// How many requests have come.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has been handed to another protocol.
+    pub(crate) fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Ordering::Relaxed)
     }
 
     /// Whether a head has begun that is not whole.

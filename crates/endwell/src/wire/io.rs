@@ -104,7 +104,7 @@ impl WireIo {
         let Some(limits) = self.conn.limits() else {
             return Ok(());
         };
-        if self.conn.is_multiplexed() {
+        if self.conn.is_multiplexed() || self.conn.is_tunnel() {
             return Ok(());
         }
         let head_ended = std::mem::replace(&mut self.head_ended, ends_head(octets));
