@@ -34,6 +34,8 @@ pub(crate) struct Conn {
     head_begun: AtomicBool,
     /// It has been handed to another protocol.
     tunnel: AtomicBool,
+    /// The request that came last has content, of HTTP/1.
+    content: AtomicBool,
     /// Requests that have come.
     requests: AtomicU64,
     /// Requests that the peer cancelled, less those that it let end.
@@ -146,6 +148,7 @@ impl Conn {
             place: OnceLock::new(),
             head_begun: AtomicBool::new(false),
             tunnel: AtomicBool::new(false),
+            content: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
@@ -513,6 +516,16 @@ impl Conn {
         if let Some(place) = self.place.get() {
             place.end_request();
         }
+    }
+
+    /// A request has come: whether content follows its head.
+    pub(crate) fn note_content(&self, content: bool) {
+        self.content.store(content, Ordering::Relaxed);
+    }
+
+    /// Whether what comes may be content of the request that came last.
+    pub(crate) fn has_content(&self) -> bool {
+        self.content.load(Ordering::Relaxed)
     }
 
     /// How many requests have come.
