@@ -569,3 +569,24 @@ fn h2_idle_gets_goaway_and_is_closed() {
     assert_eq!(server.controls.connections().idle, 1);
     server.is_left_alone();
 }
+
+#[test]
+fn h2_preface_in_two_pieces_is_no_late_head() {
+    let limits = Limits {
+        head_timeout: std::time::Duration::from_millis(300),
+        idle: std::time::Duration::from_millis(900),
+        ..Limits::default()
+    };
+    let server = Attacked::with(limits, false);
+    let mut client = server.connect();
+    client.send(&PREFACE[..1]);
+    let apart = Instant::now() + std::time::Duration::from_millis(50);
+    assert_eq!(client.more(apart), Some("hang"));
+    client.send(&preface()[1..]);
+    let until = Instant::now() + DEADLINE;
+    while client.more(until).is_none() {}
+    assert!(!crate::attacked::holds(&client.read, b"408"));
+    let counts = server.controls.connections();
+    assert_eq!((counts.late, counts.idle), (0, 1));
+    server.is_left_alone();
+}

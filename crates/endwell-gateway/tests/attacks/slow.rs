@@ -263,3 +263,28 @@ fn a_thousand_bad_connections_keep_nobody_from_being_served() {
     }
     server.is_left_alone();
 }
+
+#[test]
+fn h11_content_behind_an_answer_is_no_head() {
+    let server = Attacked::with(Limits::default(), false);
+    for method in ["PUT", "GET"] {
+        let mut client = server.connect();
+        let head =
+            format!("{method} /file.txt HTTP/1.1\r\nHost: a\r\nContent-Length: 90000\r\n\r\n");
+        client.send(head.as_bytes());
+        let until = Instant::now() + DEADLINE;
+        while !crate::attacked::holds(&client.read, b"\r\n\r\n") {
+            assert_eq!(client.more(until), None, "{method}");
+        }
+        for _ in 0..9 {
+            client.send(&[b'a'; 10_000]);
+            if client.more(Instant::now() + Duration::from_millis(20)) != Some("hang") {
+                break;
+            }
+        }
+        while client.more(until).is_none() {}
+        let said = String::from_utf8_lossy(&client.read);
+        let answers = said.matches("HTTP/1.1 ").count();
+        assert_eq!(answers, 1, "{method} {said}");
+    }
+}

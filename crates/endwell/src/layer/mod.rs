@@ -117,6 +117,7 @@ where
         let exchange = Exchange::new(&request, self.conn.clone(), self.settings.observer.clone());
         let asked = Asked::of(&request, &self.settings);
         if let Some(conn) = &self.conn {
+            conn.note_content(screen::has_content(request.headers()));
             let refusal = screen::refusal(&request, conn.limits()).or_else(|| {
                 let admitted = exchange.admit(conn);
                 (!admitted).then_some(StatusCode::SERVICE_UNAVAILABLE)

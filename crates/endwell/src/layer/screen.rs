@@ -101,6 +101,11 @@ fn octets(headers: &HeaderMap) -> usize {
     lines.map(line).sum()
 }
 
+/// Whether content follows the head of an HTTP/1 request (RFC 9112 section 6).
+pub(super) fn has_content(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) || announced(headers).is_some_and(|octets| octets > 0)
+}
+
 /// The length that the content will have, where it is told.
 fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()

@@ -34,6 +34,8 @@ pub(crate) struct Conn {
     head_begun: AtomicBool,
     /// It has been handed to another protocol.
     tunnel: AtomicBool,
+    /// The request that came last has content, of HTTP/1.
+    content: AtomicBool,
     /// Requests that have come.
     requests: AtomicU64,
     /// Requests that the peer cancelled, less those that it let end.
@@ -146,6 +148,7 @@ impl Conn {
             place: OnceLock::new(),
             head_begun: AtomicBool::new(false),
             tunnel: AtomicBool::new(false),
+            content: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             cancelled: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
@@ -234,6 +237,11 @@ impl Conn {
         let written = self.written.load(Ordering::Relaxed) + octets as u64;
         self.written.store(written, Ordering::Release);
         self.receiving.store(false, Ordering::Relaxed);
+        self.note_unblocked();
+    }
+
+    /// A write or flush has come through: of TLS often the flush, which has waited alone.
+    fn note_unblocked(&self) {
         if self.blocked.load(Ordering::Relaxed) {
             self.blocked.store(false, Ordering::Relaxed);
             self.note_room();
@@ -290,7 +298,7 @@ impl Conn {
     /// Everything written has left user space.
     pub(crate) fn note_flushed(&self) {
         self.receiving.store(false, Ordering::Relaxed);
-        self.blocked.store(false, Ordering::Relaxed);
+        self.note_unblocked();
         let flushes = self.flushes.load(Ordering::Relaxed) + 1;
         self.flushes.store(flushes, Ordering::SeqCst);
         if self.unflushed_any.load(Ordering::Acquire) {
@@ -515,6 +523,16 @@ impl Conn {
         }
     }
 
+    /// A request has come: whether content follows its head.
+    pub(crate) fn note_content(&self, content: bool) {
+        self.content.store(content, Ordering::Relaxed);
+    }
+
+    /// Whether what comes may be content of the request that came last.
+    pub(crate) fn has_content(&self) -> bool {
+        self.content.load(Ordering::Relaxed)
+    }
+
     /// How many requests have come.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
@@ -632,4 +650,25 @@ impl std::fmt::Debug for Conn {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use tokio::net::UnixStream;
+
+    use super::super::stream::Stream;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_flush_that_comes_through_ends_the_wait() -> std::io::Result<()> {
+        let (stream, _peer) = UnixStream::pair()?;
+        let tcp = SharedTcp::new(Stream::Unix(stream));
+        let conn = Conn::new(tcp, false, Remote::Unix { uid: None });
+        conn.note_blocked();
+        assert!(conn.is_blocked());
+        conn.note_flushed();
+        assert!(!conn.is_blocked());
+        assert_eq!(lock(&conn.room).go(Instant::now()), None, "it waits on");
+        Ok(())
+    }
 }

@@ -113,7 +113,8 @@ impl WireIo {
         }
         let requests = self.conn.requests();
         if self.line.0 != requests {
-            self.line = (requests, head_ended.then(Line::default));
+            let begins = head_ended && !self.conn.has_content();
+            self.line = (requests, begins.then(Line::default));
         }
         let Some(line) = &mut self.line.1 else {
             self.conn.note_head();
