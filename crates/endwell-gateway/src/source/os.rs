@@ -7,7 +7,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub(super) use below::{Handle, hold, open_below, status_below};
+pub(super) use below::{Handle, hold, is_remote, open_below, status_below};
 pub(super) use imp::{is_in_memory, is_link_loop, open, path_of, read_at};
 
 /// Whether a disk, or a network behind it, may be waited for.
@@ -78,6 +78,24 @@ mod below {
         Ok(rustix::fs::openat(CWD, folder, flags, Mode::empty())?)
     }
 
+    /// Whether its files are those of another machine or process, whose caches answer nothing.
+    pub(in super::super) fn is_remote(folder: &Handle) -> bool {
+        /// NFS, SMB, CIFS, SMB2, FUSE, 9P, Ceph, AFS, Coda (linux/magic.h).
+        const REMOTE: [u64; 9] = [
+            0x6969,
+            0x517b,
+            0xff53_4d42,
+            0xfe53_4d42,
+            0x6573_5546,
+            0x0102_1997,
+            0x00c3_6400,
+            0x5346_414f,
+            0x7375_7245,
+        ];
+        rustix::fs::fstatfs(folder)
+            .is_ok_and(|system| REMOTE.contains(&(system.f_type as u64 & 0xffff_ffff)))
+    }
+
     pub(in super::super) fn status_below(
         folder: &Handle,
         names: &Path,
@@ -117,7 +135,8 @@ mod below {
             resolve |= ResolveFlags::BENEATH;
         }
         if disk == Disk::Cached {
-            resolve |= ResolveFlags::CACHED;
+            // What is mounted below may be a network's, whose files make even a look wait.
+            resolve |= ResolveFlags::CACHED | ResolveFlags::NO_XDEV;
         }
         let flags = flags | OFlags::CLOEXEC;
         for _ in 0..TRIES {
@@ -152,6 +171,10 @@ mod below {
 
     pub(in super::super) fn hold(_: &Path) -> io::Result<Handle> {
         Ok(())
+    }
+
+    pub(in super::super) fn is_remote((): &Handle) -> bool {
+        true
     }
 
     pub(in super::super) fn status_below(

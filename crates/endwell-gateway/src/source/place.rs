@@ -76,6 +76,7 @@ struct Folder {
     /// Without symbolic links.
     path: PathBuf,
     at: Instant,
+    is_remote: bool,
     kept: Arc<Kept>,
 }
 
@@ -112,7 +113,7 @@ impl Root {
         let held = Arc::clone(&self.folder.lock().unwrap_or_else(PoisonError::into_inner));
         let is_fresh = held.at.elapsed() < HELD;
         match disk {
-            Disk::Cached if !is_fresh => Err(OpenError::Waits),
+            Disk::Cached if !is_fresh || held.is_remote => Err(OpenError::Waits),
             // Perhaps the link that was set anew is why nothing is there.
             Disk::Cached => match Place::below(held, names, links, disk) {
                 Err(OpenError::NotFound) => Err(OpenError::Waits),
@@ -133,8 +134,10 @@ impl Root {
 impl Folder {
     fn open(path: &Path, kept: &Arc<Kept>) -> io::Result<Self> {
         let path = path.canonicalize()?;
+        let handle = os::hold(&path)?;
         Ok(Self {
-            handle: os::hold(&path)?,
+            is_remote: os::is_remote(&handle),
+            handle,
             path,
             at: Instant::now(),
             kept: Arc::clone(kept),

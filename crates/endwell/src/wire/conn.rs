@@ -403,7 +403,15 @@ impl Conn {
 
     /// Wakes the task at the next flush; register first, then look.
     pub(crate) fn await_flush(&self, cx: &Context<'_>) {
-        lock(&self.flush_waiters).push(cx.waker().clone());
+        let mut waiters = lock(&self.flush_waiters);
+        // Polled again before the flush: one waker of a task is enough.
+        if !waiters
+            .last()
+            .is_some_and(|last| last.will_wake(cx.waker()))
+        {
+            waiters.push(cx.waker().clone());
+        }
+        drop(waiters);
         self.flush_awaited.store(true, Ordering::SeqCst);
     }
 
