@@ -21,7 +21,7 @@ use endwell_core::Record;
 /// # Examples
 /// ```no_run
 /// # fn run(counting: impl endwell::Observer, log: std::sync::Arc<endwell::Log>) {
-/// let app = axum::Router::new();
+/// let app: axum::Router = axum::Router::new();
 /// let app = endwell::app(app).observer((counting, log));
 /// # }
 /// ```
