@@ -8,11 +8,8 @@ mod client;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
-use client::Served;
-use endwell::Record;
+use client::{Records, Served};
 use endwell_lab::observe::{Pace, Seen, SeenEnd, http1, http2};
 use support::script::{Ask, Fault, app, octets};
 
@@ -137,26 +134,11 @@ fn h2_three_ways_in_end_every_stream_alike() {
 }
 
 /// A stock server with the layer alone, and its records.
-fn layered() -> (Served, Arc<Mutex<Vec<Record>>>) {
-    let records: Arc<Mutex<Vec<Record>>> = Arc::default();
-    let kept = Arc::clone(&records);
-    let layer = endwell::layer()
-        .observer(move |record| kept.lock().expect("no panic holds it").push(record));
+fn layered() -> (Served, Records) {
+    let records = Records::default();
+    let layer = endwell::layer().observer(records.observer());
     let server = Served::start(|tcp| axum::serve(tcp, app().layer(layer)).into_future());
     (server, records)
-}
-
-fn record(records: &Arc<Mutex<Vec<Record>>>, target: &str) -> Record {
-    let until = Instant::now() + client::DEADLINE;
-    while Instant::now() < until {
-        let records = records.lock().expect("no panic holds it");
-        if let Some(record) = records.iter().find(|record| record.target == target) {
-            return record.clone();
-        }
-        drop(records);
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    panic!("no record for {target}");
 }
 
 fn ask(fault: Fault, size: usize, promise: bool, id: u64) -> String {
@@ -196,7 +178,7 @@ fn the_layer_alone_makes_early_failures_a_500_and_records_them() {
                 Some("application/problem+json")
             );
             assert!(seen.is_complete(), "{}", seen.verdict_line());
-            let record = record(&records, &target);
+            let record = records.of(&target);
             assert_eq!((record.status, record.error_type()), (500, Some(kind)));
         }
     }
@@ -210,7 +192,7 @@ fn the_layer_alone_lets_good_responses_pass_whole() {
         for (target, seen) in each(server.addr, target) {
             assert!(seen.is_complete(), "{target}: {}", seen.verdict_line());
             assert!(seen.body == octets(300_000), "{target}");
-            assert_eq!(record(&records, &target).ending.as_str(), "complete");
+            assert_eq!(records.of(&target).ending.as_str(), "complete");
         }
     }
 }
@@ -226,7 +208,7 @@ fn the_layer_alone_tells_a_late_failure_on_http11_and_http2_and_holds_http10() {
     // A plain close would say "whole": the body waits, and the failure becomes a status.
     assert_eq!(h10.1.status, Some(500), "{}", h10.1.verdict_line());
     for (target, _) in [h10, h11, h2] {
-        let record = record(&records, &target);
+        let record = records.of(&target);
         assert_eq!(record.error_type(), Some("producer_error"), "{target}");
     }
 }
@@ -239,5 +221,5 @@ fn the_layer_alone_refuses_what_http10_could_not_tell() {
     let request = http1::Request::get10(&target);
     let seen = http1::observe(server.addr, None, &request, &Pace::fast());
     assert_eq!(seen.status, Some(505), "{}", seen.verdict_line());
-    assert_eq!(record(&records, &target).status, 505);
+    assert_eq!(records.of(&target).status, 505);
 }

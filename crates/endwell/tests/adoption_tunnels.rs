@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::routing::get;
-use client::Speaks;
+use client::{Speaks, block_on};
 use endwell_core::Ending;
 use futures_util::stream::{self, Stream};
 use futures_util::{SinkExt, StreamExt};
@@ -30,15 +30,6 @@ fn on(server_loop: Loop, app: Router) -> Server {
         ..Setup::default()
     };
     setup.start(app)
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime starts")
-        .block_on(async { tokio::time::timeout(client::DEADLINE, future).await })
-        .expect("in time")
 }
 
 /// Says back what comes, until "bye".

@@ -2,9 +2,11 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use endwell::Record;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
@@ -74,16 +76,17 @@ pub fn request(target: &str, fields: &[(&str, &str)]) -> http::request::Builder 
 
 /// Asks, and reads to the end.
 pub fn ask(addr: SocketAddr, speaks: Speaks, request: http::request::Builder) -> Got {
+    block_on(async { read(send(addr, speaks, request).await).await })
+}
+
+/// Runs what a client does, within the deadline.
+pub fn block_on<F: Future>(client: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime starts")
-        .block_on(async {
-            let asked = async { read(send(addr, speaks, request).await).await };
-            tokio::time::timeout(DEADLINE, asked)
-                .await
-                .expect("the server answers in time")
-        })
+        .block_on(async { tokio::time::timeout(DEADLINE, client).await })
+        .expect("it is done in time")
 }
 
 /// Asks, and reads the head.
@@ -184,6 +187,36 @@ impl Drop for Served {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
+        }
+    }
+}
+
+/// Keeps every record.
+#[derive(Debug, Clone, Default)]
+pub struct Records(Arc<Mutex<Vec<Record>>>);
+
+impl Records {
+    pub fn observer(&self) -> impl endwell::Observer + use<> {
+        let kept = Arc::clone(&self.0);
+        move |record| kept.lock().expect("no panic holds it").push(record)
+    }
+
+    /// The first record of a target.
+    pub fn of(&self, target: &str) -> Record {
+        self.wait_for(|record| record.target == target)
+    }
+
+    /// The first record that is so.
+    pub fn wait_for(&self, is_it: impl Fn(&Record) -> bool) -> Record {
+        let until = Instant::now() + DEADLINE;
+        loop {
+            let records = self.0.lock().expect("no panic holds it");
+            if let Some(record) = records.iter().find(|record| is_it(record)) {
+                return record.clone();
+            }
+            drop(records);
+            assert!(Instant::now() < until, "there is no such record");
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }
