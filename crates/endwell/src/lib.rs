@@ -47,13 +47,17 @@ mod serve;
 #[cfg(feature = "axum")]
 mod app;
 
+#[cfg(feature = "listen")]
+pub use body::writer;
 pub use body::{Body, Broken, channel, stream};
 pub use endwell_core as core;
 pub use endwell_core::{Cause, Ending, Kind, Party, Policy, Record, Retry, SaidBy, Severity};
 pub use layer::{Answer, Endings, Layer, Peer, layer};
 pub use limits::{Http2Limits, Limits};
 pub use observe::{Format, Log, Observer};
-pub use producer::{Abort, BoxError, ClientGone, Finished, Producer};
+pub use producer::{
+    Abort, BoxError, Cancellation, ClientGone, Ended, Finished, Producer, TrySendError, Writer,
+};
 pub use wire::body::{Signal, WireBody};
 pub use wire::exchange::protocol;
 pub use wire::remote::Remote;

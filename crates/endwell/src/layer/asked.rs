@@ -82,13 +82,17 @@ impl Asked {
             || (self.method == Method::CONNECT && head.status.is_success());
         let framing = Framing::of(self.protocol, has_body, promised);
         let marker = head.extensions.remove::<Marker>();
+        let witness = marker.as_ref().and_then(|marker| marker.witness.clone());
+        if let Some(witness) = &witness {
+            exchange.tells(witness.clone());
+        }
         let situation = self.situation(&head.headers, framing, &exchange);
         let parts = Parts {
             policy: Arc::clone(&self.settings.policy),
             client: self.client,
             situation,
             said_by: marker.as_ref().map_or(SaidBy::Source, |it| it.said_by),
-            producer: marker.and_then(|marker| marker.slot),
+            producer: witness,
             trailers: self.sendable_trailers(&head.headers),
             promised,
         };

@@ -27,7 +27,7 @@ use super::http2::{Delivery, LARGEST_CHUNK};
 use super::intake::{Intake, Next};
 use super::room;
 use super::socket::Departure;
-use crate::producer::{BoxError, Slot};
+use crate::producer::{BoxError, Witness};
 
 /// The body of a response on its way to the wire. Made by [`serve`](crate::serve),
 /// [`app`](crate::app) and [`Layer`](crate::Layer).
@@ -47,7 +47,7 @@ pub struct WireBody<B> {
     flushed: Option<Flushed>,
     /// Octets sent when the connection was last asked for room.
     asked_room: u64,
-    producer: Option<Arc<Slot>>,
+    producer: Option<Witness>,
     idle: Option<Pin<Box<Sleep>>>,
     step: Step,
 }
@@ -110,7 +110,7 @@ pub(crate) struct Parts {
     pub(crate) situation: Situation,
     pub(crate) said_by: SaidBy,
     /// Who is told how large frames best are.
-    pub(crate) producer: Option<Arc<Slot>>,
+    pub(crate) producer: Option<Witness>,
     pub(crate) trailers: Vec<String>,
     pub(crate) promised: Option<u64>,
 }
@@ -171,7 +171,7 @@ where
         self.situation.framing = framing;
         self.flushed = self.conn().map(|conn| Flushed::now(conn));
         if let (Some(conn), Some(producer)) = (self.conn(), &self.producer) {
-            producer.advise(conn.room());
+            producer.slot().advise(conn.room());
         }
         if self.situation.framing == Framing::CloseDelimited
             && let Some(conn) = self.conn()
@@ -328,7 +328,7 @@ where
             } else {
                 room::LARGEST_FRAME
             };
-            producer.advise(conn.room().min(largest));
+            producer.slot().advise(conn.room().min(largest));
         }
         Poll::Ready(())
     }
