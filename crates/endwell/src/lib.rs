@@ -51,14 +51,19 @@ mod app;
 pub use body::writer;
 pub use body::{Body, Broken, channel, stream};
 pub use endwell_core as core;
-pub use endwell_core::{Cause, Ending, Kind, Party, Policy, Record, Retry, SaidBy, Severity};
-pub use layer::{Answer, Endings, Layer, Peer, layer};
+pub use endwell_core::{
+    Cause, Ending, Kind, Override, Party, Policy, Record, Retry, SaidBy, Severity, Signal,
+};
+pub use layer::{
+    Answer, Endings, Layer, Peer, Route, RouteAnswer, RouteLayer, Rule, layer, route,
+};
 pub use limits::{Http2Limits, Limits};
 pub use observe::{Format, Log, Observer};
 pub use producer::{
     Abort, BoxError, Cancellation, ClientGone, Ended, Finished, Producer, TrySendError, Writer,
 };
-pub use wire::body::{Signal, WireBody};
+pub use wire::body::WireBody;
+pub use wire::broken::WireBroken;
 pub use wire::exchange::protocol;
 pub use wire::remote::Remote;
 

@@ -4,7 +4,6 @@
 //! octet that would fulfil a promise before its end is proven; and an error only when
 //! everything before it has reached the peer. What the end must look like, [`plan`] decides.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -20,6 +19,7 @@ use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Sleep;
 
+use super::broken::WireBroken;
 use super::conn::{Conn, Message};
 use super::exchange::{Chunk, Exchange};
 use super::http1::{self, Flushed};
@@ -58,49 +58,6 @@ enum Step {
     Breaking(WireEnding, Option<Delivery>),
     /// The body is over: nothing more comes.
     Over,
-}
-
-/// Why a body breaks: what hyper gets, and h2 asks for its reason.
-#[derive(Debug)]
-pub struct Signal {
-    #[cfg(feature = "listen")]
-    reason: Option<h2::Error>,
-    ending: &'static str,
-}
-
-impl fmt::Display for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the response ended as {}", self.ending)
-    }
-}
-
-impl StdError for Signal {
-    /// Only our own reset code: a reason from below must never choose the one on the wire.
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        #[cfg(feature = "listen")]
-        return self.reason.as_ref().map(|reason| reason as _);
-        #[cfg(not(feature = "listen"))]
-        return None;
-    }
-}
-
-impl Signal {
-    fn new(wire: WireEnding, ending: &'static str) -> Self {
-        #[cfg(feature = "listen")]
-        let reason = match wire {
-            WireEnding::ResetStream(code) => u32::try_from(code)
-                .ok()
-                .map(|code| h2::Error::from(h2::Reason::from(code))),
-            _ => None,
-        };
-        #[cfg(not(feature = "listen"))]
-        let _ = wire;
-        Self {
-            #[cfg(feature = "listen")]
-            reason,
-            ending,
-        }
-    }
 }
 
 /// What the layer knows of a response when its body is made.
@@ -160,10 +117,10 @@ where
         self.intake.substitute(octets);
     }
 
-    /// Sends nothing: the peer has left.
-    pub(crate) fn stop(&mut self) {
+    /// Sends nothing: the peer has left, or its request is refused unprocessed.
+    pub(crate) fn break_at_once(&mut self, wire: WireEnding) {
         self.intake.close();
-        self.step = Step::Breaking(WireEnding::Stop, None);
+        self.step = Step::Breaking(wire, None);
     }
 
     /// The head is about to go: from here on the body is what hyper polls.
@@ -366,7 +323,10 @@ where
     }
 
     /// Waits until everything yielded is delivered, then breaks.
-    fn poll_break(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Signal>>> {
+    fn poll_break(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, WireBroken>>> {
         let Step::Breaking(wire, delivery) = &mut self.step else {
             return Poll::Ready(None);
         };
@@ -379,10 +339,10 @@ where
                 return Poll::Pending;
             }
             self.exchange.signalled();
-            return Poll::Ready(Some(Err(self.signal(wire))));
+            return Poll::Ready(Some(Err(WireBroken::new(wire))));
         };
-        if wire == WireEnding::Stop {
-            return Poll::Ready(Some(Err(self.signal(wire))));
+        if wire == WireEnding::Stop || self.situation.untouched {
+            return Poll::Ready(Some(Err(WireBroken::new(wire))));
         }
         if self.situation.protocol.is_multiplexed() {
             if self.exchange.chunks.handed() == 0 {
@@ -403,11 +363,7 @@ where
             let grace = self.policy.grace.of(self.client, round_trip);
             http1::close(conn, wire, &self.exchange, grace);
         }
-        Poll::Ready(Some(Err(self.signal(wire))))
-    }
-
-    fn signal(&self, wire: WireEnding) -> Signal {
-        Signal::new(wire, "broken")
+        Poll::Ready(Some(Err(WireBroken::new(wire))))
     }
 }
 
@@ -427,12 +383,12 @@ where
     B::Error: Into<BoxError>,
 {
     type Data = Bytes;
-    type Error = Signal;
+    type Error = WireBroken;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Signal>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, WireBroken>>> {
         let this = self.get_mut();
         loop {
             if !this.rest.is_empty() {
@@ -553,6 +509,12 @@ where
 }
 
 impl<B> WireBody<B> {
+    /// The server loop resets the stream in place of this body.
+    #[cfg(feature = "listen")]
+    pub(crate) fn reset_by_server(&self) {
+        self.exchange.signalled();
+    }
+
     /// Counts what was sent and leaves the record to whoever lets go last.
     fn account(&mut self) {
         let over = matches!(self.step, Step::Over);

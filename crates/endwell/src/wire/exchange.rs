@@ -12,9 +12,9 @@ use std::time::{Duration, Instant, SystemTime};
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use endwell_core::{
-    Cause, Ending, Framing, Kind, Phase, Policy, Protocol, Record, SaidBy, Tally, WireEnding,
+    Cause, Ending, Framing, Kind, Phase, Protocol, Record, SaidBy, Tally, WireEnding,
 };
-use http::header::{ACCEPT, HOST, HeaderName, REFERER, USER_AGENT};
+use http::header::{HOST, HeaderName, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Request, Uri, Version};
 
 use super::conn::{Conn, Message, Progress};
@@ -511,17 +511,5 @@ impl Drop for Chunk {
     }
 }
 
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-
-/// What a policy says of the client of this request.
-pub(crate) fn client_of<B>(request: &Request<B>, policy: &Policy) -> endwell_core::Client {
-    let field = |name: &HeaderName| {
-        request
-            .headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
-    policy.client(field(&USER_AGENT), field(&ACCEPT), field(&SEC_FETCH_DEST))
-}
