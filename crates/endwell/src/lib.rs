@@ -30,6 +30,8 @@ mod observe;
 
 mod producer;
 
+mod tail;
+
 mod body;
 
 mod limits;
@@ -47,13 +49,14 @@ mod serve;
 #[cfg(feature = "axum")]
 mod app;
 
-pub use body::{Body, Broken, channel, stream};
+pub use body::{Body, Broken, channel, stream, with_tail};
 pub use endwell_core as core;
 pub use endwell_core::{Cause, Ending, Kind, Party, Policy, Record, Retry, SaidBy, Severity};
 pub use layer::{Answer, Endings, Layer, Peer};
 pub use limits::{Http2Limits, Limits};
 pub use observe::{Format, Log, Observer};
 pub use producer::{Abort, BoxError, ClientGone, Finished, Producer};
+pub use tail::{InvalidBoundary, Tail};
 pub use wire::body::{Signal, WireBody};
 pub use wire::exchange::protocol;
 pub use wire::remote::Remote;

@@ -6,6 +6,7 @@
 
 mod reader;
 mod stream;
+mod tailed;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -22,6 +23,9 @@ use http::{HeaderMap, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::producer::{Abort, BoxError, Finished, Producer, Slot, cause_of, panicked};
+use crate::tail::{Link, Tailing};
+
+pub use self::tailed::with_tail;
 
 /// Streams a body from a closure that must say how it ended.
 ///
@@ -83,6 +87,7 @@ pub struct Body {
     /// The error, and how many rounds it still waits.
     breaking: Option<(Broken, u8)>,
     ended: bool,
+    tail: Option<Box<Tailing>>,
 }
 
 enum Source {
@@ -100,6 +105,7 @@ impl Body {
             promised: None,
             breaking: None,
             ended: false,
+            tail: None,
         }
     }
 
@@ -165,14 +171,22 @@ impl Body {
     }
 
     /// Makes a response that remembers who says its ending.
-    pub fn into_http(self) -> Response<Self> {
-        let marker = Marker {
-            said_by: self.said_by,
-            slot: self.slot().cloned(),
-        };
+    pub fn into_http(mut self) -> Response<Self> {
+        let marker = self.marker();
+        let field = self.tail.as_mut().and_then(|tail| tail.announce());
         let mut response = Response::new(self);
+        response.headers_mut().extend(field);
         response.extensions_mut().insert(marker);
         response
+    }
+
+    /// What the layer is to know of this body.
+    pub(crate) fn marker(&self) -> Marker {
+        Marker {
+            said_by: self.said_by,
+            slot: self.slot().cloned(),
+            tail: self.tail.as_ref().map(|tail| Arc::clone(tail.link())),
+        }
     }
 
     /// Where a producer hands over its frames, if one fills this body.
@@ -230,6 +244,8 @@ pub(crate) struct Marker {
     pub(crate) said_by: SaidBy,
     /// Where the producer is told how large its frames best are.
     pub(crate) slot: Option<Arc<Slot>>,
+    /// Where the layer tells a tail what it must know.
+    pub(crate) tail: Option<Arc<Link>>,
 }
 
 /// Polls the closure's work until it has a frame (`Some`) or an ending (`None`).
@@ -280,6 +296,9 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
+        if let Some(tail) = this.tail.take() {
+            return this.poll_tailed(tail, cx);
+        }
         if this.breaking.is_some() {
             return this.poll_breaking(cx);
         }
@@ -300,7 +319,7 @@ impl HttpBody for Body {
             Source::Foreign(body) => {
                 return match std::task::ready!(body.as_mut().poll_frame(cx)) {
                     Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
-                    Some(Err(error)) => this.end(Ending::Failed(cause_of(&*error)), None, cx),
+                    Some(Err(error)) => this.end(ending_of(&*error), None, cx),
                     None => this.end(Ending::Complete, None, cx),
                 };
             }

@@ -26,6 +26,8 @@ use crate::wire::exchange::{Exchange, client_of, protocol};
 
 /// `Incremental` (draft-ietf-httpbis-incremental).
 const INCREMENTAL: HeaderName = HeaderName::from_static("incremental");
+/// `Last-Event-ID` (WHATWG HTML, section 9.2.4).
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// `grpc-status`, of a response that has no body.
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
@@ -38,6 +40,8 @@ pub(super) struct Asked {
     client: Client,
     te_trailers: bool,
     incremental: bool,
+    /// What an event stream that is resumed goes on from.
+    last_event: Option<HeaderValue>,
 }
 
 impl Asked {
@@ -57,6 +61,7 @@ impl Asked {
             incremental: headers
                 .get(&INCREMENTAL)
                 .is_some_and(|value| value.as_bytes().starts_with(b"?1")),
+            last_event: headers.get(&LAST_EVENT_ID).cloned(),
         }
     }
 
@@ -81,6 +86,10 @@ impl Asked {
             || (self.method == Method::CONNECT && head.status.is_success());
         let framing = Framing::of(self.protocol, has_body, promised);
         let marker = head.extensions.remove::<Marker>();
+        let tail = marker.as_ref().and_then(|marker| marker.tail.clone());
+        if let Some(tail) = &tail {
+            tail.hold(promised, self.last_event.clone());
+        }
         let situation = self.situation(&head.headers, framing, &exchange);
         let parts = Parts {
             policy: Arc::clone(&self.settings.policy),
@@ -88,6 +97,7 @@ impl Asked {
             situation,
             said_by: marker.as_ref().map_or(SaidBy::Source, |it| it.said_by),
             producer: marker.and_then(|marker| marker.slot),
+            tail,
             trailers: self.sendable_trailers(&head.headers),
             promised,
         };
@@ -256,6 +266,7 @@ impl Asked {
             situation: self.situation(&headers, framing, &exchange),
             said_by,
             producer: None,
+            tail: None,
             trailers: Vec::new(),
             promised: Some(text.len() as u64),
         };
