@@ -30,6 +30,8 @@ mod observe;
 
 mod producer;
 
+mod tail;
+
 mod body;
 
 mod limits;
@@ -49,19 +51,18 @@ mod app;
 
 #[cfg(feature = "listen")]
 pub use body::writer;
-pub use body::{Body, Broken, channel, stream};
+pub use body::{Body, Broken, channel, stream, with_tail};
 pub use endwell_core as core;
 pub use endwell_core::{
     Cause, Ending, Kind, Override, Party, Policy, Record, Retry, SaidBy, Severity, Signal,
 };
-pub use layer::{
-    Answer, Endings, Layer, Peer, Route, RouteAnswer, RouteLayer, Rule, layer, route,
-};
+pub use layer::{Answer, Endings, Layer, Peer, Route, RouteAnswer, RouteLayer, Rule, layer, route};
 pub use limits::{Http2Limits, Limits};
 pub use observe::{Format, Log, Observer};
 pub use producer::{
     Abort, BoxError, Cancellation, ClientGone, Ended, Finished, Producer, TrySendError, Writer,
 };
+pub use tail::{InvalidBoundary, Tail};
 pub use wire::body::WireBody;
 pub use wire::broken::WireBroken;
 pub use wire::exchange::protocol;

@@ -13,6 +13,7 @@ mod closure;
 mod reader;
 
 mod stream;
+mod tailed;
 
 #[cfg(feature = "listen")]
 mod writer;
@@ -22,6 +23,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -34,9 +36,11 @@ pub use self::broken::Broken;
 pub(crate) use self::broken::ending_of;
 use self::closure::{Work, poll_closure};
 use self::head::Head;
+pub use self::tailed::with_tail;
 #[cfg(feature = "listen")]
 pub use self::writer::writer;
 use crate::producer::{Abort, BoxError, Finished, Producer, Room, Witness, panicked};
+use crate::tail::{Link, Tailing};
 
 /// Streams a body from a closure that must say how it ended.
 ///
@@ -140,6 +144,7 @@ pub struct Body {
     /// The error, and how many rounds it still waits.
     breaking: Option<(Broken, u8)>,
     ended: bool,
+    tail: Option<Box<Tailing>>,
 }
 
 enum Source {
@@ -163,6 +168,7 @@ impl Body {
             head: None,
             breaking: None,
             ended: false,
+            tail: None,
         }
     }
 
@@ -313,12 +319,10 @@ impl Body {
     ///
     /// With feature `axum` a handler returns the body itself: it is an `IntoResponse`.
     pub fn into_http(mut self) -> Response<Self> {
-        let marker = Marker {
-            said_by: self.said_by,
-            witness: self.witness().cloned(),
-        };
+        let marker = self.marker();
         let failed = self.breaking.is_some();
         let head = self.head.take();
+        let field = self.tail.as_mut().and_then(|tail| tail.announce());
         let mut response = Response::new(self);
         if let Some(head) = head {
             *response.status_mut() = head.status;
@@ -328,8 +332,18 @@ impl Body {
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
             response.headers_mut().clear();
         }
+        response.headers_mut().extend(field);
         response.extensions_mut().insert(marker);
         response
+    }
+
+    /// What the layer is to know of this body.
+    pub(crate) fn marker(&self) -> Marker {
+        Marker {
+            said_by: self.said_by,
+            witness: self.witness().cloned(),
+            tail: self.tail.as_ref().map(|tail| Arc::clone(tail.link())),
+        }
     }
 
     /// Who may tell the producer, if there is one, how the response ended.
@@ -394,6 +408,8 @@ pub(crate) struct Marker {
     pub(crate) said_by: SaidBy,
     /// Leads to the producer: it is told how large its frames best are, and how it all ended.
     pub(crate) witness: Option<Witness>,
+    /// Where the layer tells a tail what it must know.
+    pub(crate) tail: Option<Arc<Link>>,
 }
 
 impl HttpBody for Body {
@@ -405,6 +421,9 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
+        if let Some(tail) = this.tail.take() {
+            return this.poll_tailed(tail, cx);
+        }
         if this.breaking.is_some() {
             return this.poll_breaking(cx);
         }

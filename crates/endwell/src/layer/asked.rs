@@ -30,6 +30,8 @@ const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// `Incremental` (draft-ietf-httpbis-incremental).
 const INCREMENTAL: HeaderName = HeaderName::from_static("incremental");
+/// `Last-Event-ID` (WHATWG HTML, section 9.2.4).
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// `grpc-status`, of a response that has no body.
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
@@ -45,6 +47,8 @@ pub(super) struct Asked {
     client: Client,
     te_trailers: bool,
     incremental: bool,
+    /// What an event stream that is resumed goes on from.
+    last_event: Option<HeaderValue>,
 }
 
 impl Asked {
@@ -66,6 +70,7 @@ impl Asked {
             incremental: headers
                 .get(&INCREMENTAL)
                 .is_some_and(|value| value.as_bytes().starts_with(b"?1")),
+            last_event: headers.get(&LAST_EVENT_ID).cloned(),
         }
     }
 
@@ -109,6 +114,10 @@ impl Asked {
         if let Some(witness) = &witness {
             exchange.tells(witness.clone());
         }
+        let tail = marker.as_ref().and_then(|marker| marker.tail.clone());
+        if let Some(tail) = &tail {
+            tail.hold(promised, self.last_event.clone());
+        }
         let situation = self.situation(&head.headers, framing, &exchange);
         let parts = Parts {
             policy: Arc::clone(&self.policy),
@@ -116,6 +125,7 @@ impl Asked {
             situation,
             said_by: marker.as_ref().map_or(SaidBy::Source, |it| it.said_by),
             producer: witness,
+            tail,
             trailers: self.sendable_trailers(&head.headers),
             promised,
         };
@@ -296,6 +306,7 @@ impl Asked {
             situation,
             said_by,
             producer: None,
+            tail: None,
             trailers: Vec::new(),
             promised: None,
         }
