@@ -53,10 +53,10 @@ class Server:
         """`http://127.0.0.1:PORT` or the same with https."""
         return self._urls[1 if tls else 0]
 
-    def records(self, id: int) -> list[dict]:
-        """The records of a request; waits for the first. Several when the client asked again."""
+    def records(self, id: int, least: int = 1) -> list[dict]:
+        """The records of a request; waits for so many. Several when the client asked again."""
         with self._news:
-            self._news.wait_for(lambda: id in self._records, RECORD_DEADLINE)
+            self._news.wait_for(lambda: len(self._records.get(id, [])) >= least, RECORD_DEADLINE)
             return list(self._records.get(id, []))
 
     def alive(self) -> bool:
