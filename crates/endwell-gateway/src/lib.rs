@@ -17,11 +17,11 @@
 
 mod target;
 
-pub mod source;
-
 mod media;
 
 mod validators;
+
+pub mod source;
 
 mod conditions;
 
@@ -35,9 +35,16 @@ mod disposition;
 
 mod reply;
 
+mod answer;
+
+mod route;
+
 mod guard;
 
 mod listing;
+
+#[cfg(unix)]
+mod archive;
 
 mod files;
 
@@ -62,4 +69,6 @@ pub use admin::{Admin, Readiness};
 pub use files::Files;
 pub use guard::{BadNetwork, BadUser, Guard, Guarded, Networks, Users};
 pub use metrics::{Exposition, Metrics, Total};
+pub use route::Routes;
 pub use source::file::Growing;
+pub use validators::Validators;

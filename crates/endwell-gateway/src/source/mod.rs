@@ -1,7 +1,11 @@
 //! Where content comes from: open gives octets or a cause.
 //!
-//! Reads: names below a folder. Gives: bodies that end as complete only when what they sent is
-//! what was there when they began.
+//! Reads: what a [`Source`] stands for: a file, and whatever else can be opened. Gives: bodies that
+//! end as complete only when what they sent is what was there when they began.
+//!
+//! What every source must do, whichever it is, stands in `tests/source_suite.rs`.
+
+mod content;
 
 mod os;
 
@@ -15,6 +19,7 @@ mod change;
 
 pub mod file;
 
+pub use content::{About, Beginning, Content, Length, Opening, Refusal, Source};
 pub use os::{Disk, Links};
 
 #[cfg(all(test, unix))]
