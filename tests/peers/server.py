@@ -113,6 +113,31 @@ class Files:
         self._process.wait()
 
 
+class Example:
+    """An example of the library that takes its address as argument and prints it."""
+
+    def __init__(self, name: str):
+        path = built() / "examples" / name
+        if not path.exists():
+            raise SystemExit(f"no server at {path}: run `cargo build -p endwell --example {name}`")
+        self._process = subprocess.Popen(
+            [path, "127.0.0.1:0"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            # Where its panics go.
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        line = self._process.stdout.readline()
+        if not line.startswith("listening on "):
+            raise SystemExit(f"{path} ended with exit {self._process.wait()} before it listened")
+        self.url = line.split()[-1]
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
 class Ids:
     """Tells requests apart."""
 
