@@ -15,6 +15,7 @@ __all__ = ["DEADLINE", "Client", "Missing", "Seen", "all_clients"]
 
 def all_clients(folder: Path) -> list[Client]:
     """Every client, those that take longest first. `folder` is theirs to build in."""
+    from .caches import Nginx, Squid, Varnish
     from .chromium import Chromium
     from .curl import Curl
     from .go import Go
@@ -36,4 +37,8 @@ def all_clients(folder: Path) -> list[Client]:
         Node(folder, "node-http2", [("h2", False), ("h2", True)]),
         Node(folder, "node-fetch", [("h11", False), ("h11", True)]),
         Nghttp(folder),
+        Nginx(folder, "1.1"),
+        Nginx(folder, "1.0"),
+        Varnish(folder),
+        Squid(folder),
     ]

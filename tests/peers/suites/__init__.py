@@ -11,7 +11,7 @@ from typing import Callable
 
 from cases import CONNECTION_RESET, STREAM_RESET, Case, octets
 from clients import Client, Seen
-from server import Files, Ids, Server
+from server import Example, Files, Ids, Server
 
 
 class Wrong(Exception):
@@ -37,6 +37,7 @@ class Peers:
     # Where folders to be served are made.
     folder: Path | None = None
     _files: dict[Callable, Files] = field(default_factory=dict)
+    _examples: dict[str, Example] = field(default_factory=dict)
 
     def files(self, fill: Callable[[Path], None]) -> str:
         """The URL of `endwell serve` over a folder that `fill` makes, once."""
@@ -47,9 +48,15 @@ class Peers:
             self._files[fill] = Files(folder)
         return self._files[fill].url
 
+    def example(self, name: str) -> Example:
+        """An example of the library, started once."""
+        if name not in self._examples:
+            self._examples[name] = Example(name)
+        return self._examples[name]
+
     def stop(self) -> None:
         """Stops every server."""
-        for server in (self.server, *self._files.values()):
+        for server in (self.server, *self._files.values(), *self._examples.values()):
             server.stop()
 
     def check(
