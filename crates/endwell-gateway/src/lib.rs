@@ -43,6 +43,9 @@ mod guard;
 
 mod listing;
 
+#[cfg(unix)]
+mod archive;
+
 mod files;
 
 mod metrics;

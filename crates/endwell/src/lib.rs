@@ -50,7 +50,7 @@ mod app;
 pub use body::{Body, Broken, channel, stream};
 pub use endwell_core as core;
 pub use endwell_core::{Cause, Ending, Kind, Party, Policy, Record, Retry, SaidBy, Severity};
-pub use layer::{Answer, Endings, Layer, Peer};
+pub use layer::{Answer, Endings, Layer, Peer, layer};
 pub use limits::{Http2Limits, Limits};
 pub use observe::{Format, Log, Observer};
 pub use producer::{Abort, BoxError, ClientGone, Finished, Producer};

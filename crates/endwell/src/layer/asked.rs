@@ -18,6 +18,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use http_body::Body as HttpBody;
 
 use super::hold::HowToHold;
+use super::kept;
 use super::settings::Settings;
 use crate::body::Marker;
 use crate::producer::BoxError;
@@ -105,7 +106,9 @@ impl Asked {
                 &self.settings.held,
             );
             if let Err((ending, said_by)) = how.hold(&mut body, framing).await {
-                return self.replace(body, ending, said_by);
+                let mut response = self.replace(body, ending, said_by);
+                kept::carry(&head.headers, response.headers_mut());
+                return response;
             }
         }
         if let Some(status) = grpc_failure(&head.headers) {
