@@ -35,6 +35,12 @@ impl Frame {
         &mut self.octets[..self.length]
     }
 
+    /// The first octets, where no more were read.
+    pub(super) fn into_first(mut self, octets: usize) -> Bytes {
+        self.length = octets.min(self.length);
+        self.into_bytes()
+    }
+
     /// What was read; the buffer comes back when the last of it is dropped.
     pub(super) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
@@ -89,6 +95,7 @@ mod tests {
             frame.as_mut().fill(7);
             let octets = frame.into_bytes();
             assert!(octets.len() == length && octets.iter().all(|octet| *octet == 7));
+            assert_eq!(Frame::new(length).into_first(100).len(), length.min(100));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where content comes from: open gives octets or a cause.
 //!
-//! Reads: what a [`Source`] stands for: a file, and whatever else can be opened. Gives: bodies that
+//! Reads: what a [`Source`] stands for: a file, the output of a program. Gives: bodies that
 //! end as complete only when what they sent is what was there when they began.
 //!
 //! What every source must do, whichever it is, stands in `tests/source_suite.rs`.
@@ -18,6 +18,9 @@ pub mod place;
 mod change;
 
 pub mod file;
+
+#[cfg(unix)]
+pub mod command;
 
 pub use content::{About, Beginning, Content, Length, Opening, Refusal, Source};
 pub use os::{Disk, Links};
