@@ -212,6 +212,26 @@ FOLDERS = (
 )
 
 
+def file_of_9_gib(top: Path) -> None:
+    """Larger than ustar's 8 GiB and ZIP's 4: a hole, with something at both ends and around both limits."""
+    with (top / "large").open("wb") as file:
+        file.truncate(9 << 30)
+        for at in (0, (4 << 30) - 3, (8 << 30) - 3, (9 << 30) - 6):
+            file.seek(at)
+            file.write(b"octets")
+    (top / "last").write_text("last")
+
+
+def files_200_000(top: Path) -> None:
+    for number in range(200_000):
+        if number % 1_000 == 0:
+            (top / f"{number // 1_000:03}").mkdir()
+        (top / f"{number // 1_000:03}" / f"{number}").write_text(f"{number}\n")
+
+
+LARGE = (file_of_9_gib, files_200_000)
+
+
 def plant(make, top: Path) -> None:
     """Makes the folder; everything whose time is not what is tested was modified long ago."""
     top.mkdir(parents=True)

@@ -15,8 +15,8 @@ from typing import Iterator
 
 from clients.base import Talk, environment
 
-# Seconds for one reading: 200 000 files in a folder take some readers half a minute.
-DEADLINE = 300.0
+# Seconds for one reading: a file of 9 GiB, or 200 000 files, take some readers minutes.
+DEADLINE = 600.0
 # Octets that are hashed at once.
 PIECE = 1 << 20
 
@@ -105,7 +105,7 @@ class Library(Reader):
         if self._running is None:
             self._running = Talk(self.command, self.folder)
         try:
-            answer = self._running.ask({"path": str(archive.resolve()), "format": format, "reader": self.name})
+            answer = self._running.ask({"path": str(archive.resolve()), "format": format, "reader": self.name}, DEADLINE)
         except TimeoutError:
             self.close()
             raise

@@ -37,6 +37,8 @@ class Peers:
     repeated: list[str] = field(default_factory=list)
     # Where folders to be served are made.
     folder: Path | None = None
+    # Whether to test also what takes too long for every day.
+    large: bool = False
     _files: dict[Callable, Files] = field(default_factory=dict)
     _archives: tuple[Path, Server] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -13,9 +13,9 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-import select
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator
@@ -25,9 +25,11 @@ import otherwise
 from cases import CONNECTION_RESET, MISSING_LAST_CHUNK, SHORT_BODY, STREAM_RESET
 from clients import DEADLINE, FORMATS
 from clients.archives import Archives
-from clients.base import environment, program, starved_ms
+from clients.base import environment
 from clients.curl import FLAGS
+from clients.stalled import Stalled, stalled
 from readers import remove, room
+from server import now
 
 from . import REPEATS, STARVED_MS, Peers, Test, Wrong
 
@@ -120,14 +122,16 @@ def wire(format: str, protocol: str) -> str:
 class Download:
     """A download that was broken."""
 
-    curl: str
-    said: str
-    # What read curl's output: its exit code and words.
-    reader: int
-    reader_said: str
-    starved_ms: float
+    seen: Stalled
     url: str
     record: dict
+
+    @property
+    def curl(self) -> str:
+        return f"exit {self.seen.curl}"
+
+    def __str__(self) -> str:
+        return f"curl said: {self.seen.said}\nthe record: {self.record}"
 
 
 def download(peers: Peers, group: Archives, way: tuple[str, bool], fault: str, command: list[str], out: Path) -> Download:
@@ -137,50 +141,15 @@ def download(peers: Peers, group: Archives, way: tuple[str, bool], fault: str, c
     folder = root / f"{group.name}-{id}"
     plant(folder)
     url = f"{server.url(way[1])}/{folder.name}/?archive={group.format}&id={id}"
-    words = [program("curl"), "-q", "-sSf", *FLAGS[way], url]
-    ours, theirs = os.pipe()
-    with (group.folder / "said").open("wb+") as said, (group.folder / "reader-said").open("wb+") as reader_said:
-        curl = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=theirs, stderr=said, env=environment())
-        os.close(theirs)
-        try:
-            if not select.select([ours], [], [], DEADLINE)[0]:
-                raise Wrong(f"no octet of the body came within {DEADLINE:.0f} s\nasked for: {url}")
-            FAULTS[fault](folder)
-            with out.open("wb") as file:
-                reader = subprocess.Popen(command, stdin=ours, stdout=file, stderr=reader_said, env=environment(), cwd=out.parent)
-            os.close(ours)
-            ours = -1
-            starved = sum(map(wait, (curl, reader)))
-        finally:
-            if ours >= 0:
-                os.close(ours)
-            curl.kill()
-            curl.wait()
-            remove(folder) if folder.exists() else None
-        for file in (said, reader_said):
-            file.seek(0)
-        records = server.records(id)
-        if len(records) != 1:
-            raise Wrong(f"{len(records)} records of one request\nasked for: {url}")
-        return Download(
-            f"exit {curl.returncode}", said.read().decode().strip(), reader.returncode,
-            reader_said.read().decode(errors="replace").strip(), starved, url, records[0])
-
-
-def wait(process: subprocess.Popen) -> float:
-    """Waits for its end; gives how long the machine did not let it run."""
-    ended = os.pidfd_open(process.pid)
     try:
-        in_time = bool(select.select([ended], [], [], DEADLINE)[0])
+        seen = stalled(group, [*FLAGS[way], url], lambda: FAULTS[fault](folder), command, out)
     finally:
-        os.close(ended)
-    starved = starved_ms(process.pid)
-    if not in_time:
-        process.kill()
-    process.wait()
-    if not in_time:
-        raise TimeoutError(f"{process.args[0]} did not end within {DEADLINE:.0f} s")
-    return starved
+        if folder.exists():
+            remove(folder)
+    records = server.records(id)
+    if len(records) != 1:
+        raise Wrong(f"{len(records)} records of one request\nasked for: {url}")
+    return Download(seen, url, records[0])
 
 
 def rejected(peers: Peers, group: Archives, way: tuple[str, bool], fault: str) -> None:
@@ -193,9 +162,9 @@ def rejected(peers: Peers, group: Archives, way: tuple[str, bool], fault: str) -
             wrong = judge_ending(group.format, way, seen)
             lost = seen.record.get("octets_sent", 0) - octets
             # As in `Peers.check`: a client that was held back for the whole grace loses its tail.
-            if not wrong and lost > 0 and left and seen.starved_ms >= STARVED_MS and wire(group.format, way[0]) in (
+            if not wrong and lost > 0 and left and seen.seen.starved_ms >= STARVED_MS and wire(group.format, way[0]) in (
                     STREAM_RESET, CONNECTION_RESET):
-                peers.repeated.append(f"{group.name}/{fault}: it waited {seen.starved_ms:.0f} ms for a core")
+                peers.repeated.append(f"{group.name}/{fault}: it waited {seen.seen.starved_ms:.0f} ms for a core")
                 continue
             if lost or seen.record.get("octets_produced") != octets:
                 wrong.append(
@@ -204,7 +173,7 @@ def rejected(peers: Peers, group: Archives, way: tuple[str, bool], fault: str) -
             wrong += accepted(peers, group, saved)
             break
     if wrong:
-        raise Wrong("\n".join([*wrong, f"curl said: {seen.said}", f"the record: {seen.record}"]))
+        raise Wrong("\n".join([*wrong, str(seen), f"asked for: {seen.url}"]))
 
 
 def judge_ending(format: str, way: tuple[str, bool], seen: Download) -> list[str]:
@@ -260,29 +229,44 @@ def piped(peers: Peers, group: Archives, way: tuple[str, bool], fault: str) -> N
     with room(group.folder) as scratch:
         seen = download(peers, group, way, fault, PIPED[group.format], scratch / "out")
     wrong = judge_ending(group.format, way, seen)
-    if seen.reader == 0:
-        wrong.append(f"SILENT TRUNCATION: {' '.join(PIPED[group.format])} gives 0: {seen.reader_said}")
+    if seen.seen.reader == 0:
+        wrong.append(f"SILENT TRUNCATION: {' '.join(PIPED[group.format])} gives 0: {seen.seen.reader_said}")
     if wrong:
-        raise Wrong("\n".join([*wrong, f"curl said: {seen.said}", f"the record: {seen.record}"]))
+        raise Wrong("\n".join([*wrong, str(seen), f"asked for: {seen.url}"]))
+
+
+# As people type it; only that tar begins when the fault was made.
+PIPELINE = "curl -q -sf -D head '{url}' | (until [ -e go ]; do sleep 0.02; done; exec {reader} 2>said); echo ${{PIPESTATUS[@]}}"
 
 
 def shell(peers: Peers, group: Archives) -> None:
-    """The same as people type it, with a file that was never readable."""
+    """Two exit codes, neither of them 0, and what came before the failure is there."""
     root, server = peers.archives()
     id = peers.ids.next()
     folder = root / f"{group.name}-{id}"
     plant(folder)
-    FAULTS["unreadable/between"](folder)
     url = f"{server.url(False)}/{folder.name}/?archive={group.format}&id={id}"
+    line = PIPELINE.format(url=url, reader=" ".join(PIPED[group.format]))
     with room(group.folder) as scratch:
-        done = subprocess.run(
-            ["bash", "-c", f"curl -q -sf '{url}' | {' '.join(PIPED[group.format])} 2>/dev/null; echo ${{PIPESTATUS[@]}}"],
-            capture_output=True, text=True, timeout=DEADLINE, env=environment(), cwd=scratch, check=False)
+        pipeline = subprocess.Popen(
+            ["bash", "-c", line], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment(), cwd=scratch)
+        try:
+            deadline = now() + DEADLINE
+            while not (scratch / "head").exists() or not (scratch / "head").stat().st_size:
+                if now() > deadline:
+                    raise Wrong(f"no head came within {DEADLINE:.0f} s\nasked for: {url}")
+                time.sleep(0.02)
+            FAULTS["unreadable/between"](folder)
+            (scratch / "go").touch()
+            codes = pipeline.communicate(timeout=DEADLINE)[0].split()
+        finally:
+            pipeline.kill()
+            pipeline.wait()
+            remove(folder)
         first = next(scratch.rglob("1-first"), None)
         kept = first is not None and first.read_bytes() == FIRST
-    remove(folder)
-    codes = done.stdout.split()
+        said = (scratch / "said").read_text(errors="replace")
     if len(codes) != 2 or "0" in codes:
-        raise Wrong(f"PIPESTATUS is {codes}: two codes are due, neither of them 0\nasked for: {url}")
+        raise Wrong(f"PIPESTATUS is {codes}: two codes are due, neither of them 0: {said}\nasked for: {url}")
     if not kept:
-        raise Wrong(f"the entry before the failure was not extracted\nasked for: {url}")
+        raise Wrong(f"the entry before the failure was not extracted: {said}\nasked for: {url}")

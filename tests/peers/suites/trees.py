@@ -23,6 +23,8 @@ from . import Peers, Test, Wrong
 ARCHIVED = ("file", "folder", "link")
 # Permissions and the sticky bit: no archive of ours makes programs that run as somebody else.
 KEPT = 0o1777
+# The large folders as what is not compressed: that takes no less time than all else.
+LARGE = ("tar", "zip")
 
 
 def tests(peers: Peers) -> list[Test]:
@@ -34,7 +36,7 @@ def tests(peers: Peers) -> list[Test]:
             lambda g=group, m=make: check(peers, g, m),
         )
         for group in groups
-        for make in nasty.FOLDERS
+        for make in (*nasty.FOLDERS, *(nasty.LARGE if peers.large and group.format in LARGE else ()))
     ]
 
 
