@@ -8,12 +8,14 @@ import threading
 class Breaking:
     """Listens on a port of loopback; `asked` gathers (Range, If-Range, status) of each request for `path`.
 
-    The first `times` answers of `after` octets or more, head and all, are broken there. HTTP/1.1 with
+    The first `times` answers of `after` octets or more, head and all, are broken there; `broken` is called before the
+    client is told. HTTP/1.1 with
     one request a connection as far as it looks: later requests of a kept connection pass, unseen.
     """
 
-    def __init__(self, port, after, path="/file.bin", times=1):
+    def __init__(self, port, after, path="/file.bin", times=1, broken=None):
         self.server, self.after, self.path = port, after, f" {path}".encode()
+        self.on_break = broken or (lambda: None)
         self.asked, self.left = [], times
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -69,6 +71,7 @@ class Breaking:
         while more:
             if breaks and sent + len(more) >= self.after:
                 client.sendall(more[:self.after - sent])
+                self.on_break()
                 client.shutdown(socket.SHUT_WR)
                 return
             client.sendall(more)
