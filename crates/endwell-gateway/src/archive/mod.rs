@@ -8,3 +8,13 @@ mod tree;
 mod folders;
 
 mod walk;
+
+mod broken;
+
+mod open;
+
+mod pack;
+
+mod tar;
+
+mod layout;

@@ -181,6 +181,21 @@ impl Named {
     }
 }
 
+impl Named {
+    /// What a person reads who misses something.
+    pub(super) fn text(&self) -> String {
+        let mut text = format!("Not in this archive: {}\n\n", self.count);
+        for (path, why) in &self.first {
+            text += &format!("{} {why}\n", String::from_utf8_lossy(path));
+        }
+        let further = self.count - self.first.len();
+        if further > 0 {
+            text += &format!("... and {further} more\n");
+        }
+        text
+    }
+}
+
 impl Tree {
     /// How many entries there are, the folder itself among them.
     pub(super) fn len(&self) -> usize {
