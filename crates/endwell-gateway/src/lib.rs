@@ -29,6 +29,8 @@ mod accept;
 
 mod range;
 
+mod multipart;
+
 mod query;
 
 mod disposition;
@@ -38,6 +40,8 @@ mod reply;
 mod guard;
 
 mod listing;
+
+mod archive;
 
 mod files;
 
@@ -59,6 +63,7 @@ pub mod run;
 pub mod fuzzing;
 
 pub use admin::{Admin, Readiness};
+pub use archive::{ArchiveOnError, Archives};
 pub use files::Files;
 pub use guard::{BadNetwork, BadUser, Guard, Guarded, Networks, Users};
 pub use metrics::{Exposition, Metrics, Total};
