@@ -10,12 +10,16 @@ from pathlib import Path
 
 from .base import DEADLINE, Client, Missing, Seen
 
-__all__ = ["DEADLINE", "Client", "Missing", "Seen", "all_clients"]
+# What a folder can be downloaded as.
+FORMATS = ("tar", "tar.gz", "tar.zst", "zip")
+
+__all__ = ["DEADLINE", "FORMATS", "Client", "Missing", "Seen", "all_clients"]
 
 
 def all_clients(folder: Path) -> list[Client]:
     """Every client, those that take longest first. `folder` is theirs to build in."""
     from .caches import Nginx, Squid, Varnish
+    from .archives import Archives
     from .chromium import Chromium
     from .curl import Curl
     from .go import Go
@@ -41,4 +45,5 @@ def all_clients(folder: Path) -> list[Client]:
         Nginx(folder, "1.0"),
         Varnish(folder),
         Squid(folder),
+        *(Archives(folder, format) for format in FORMATS),
     ]
