@@ -39,6 +39,8 @@ mod guard;
 
 mod listing;
 
+mod archive;
+
 mod files;
 
 mod metrics;

@@ -1,0 +1,3 @@
+//! A folder as an archive.
+
+mod zip;
