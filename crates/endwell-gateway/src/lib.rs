@@ -39,6 +39,7 @@ mod guard;
 
 mod listing;
 
+#[cfg(unix)]
 mod archive;
 
 mod files;

@@ -7,7 +7,7 @@ mod os;
 
 mod kept;
 
-mod frames;
+pub(crate) mod frames;
 
 pub mod place;
 
@@ -16,6 +16,7 @@ mod change;
 pub mod file;
 
 pub use os::{Disk, Links};
+pub(crate) use os::{is_in_memory, read_at};
 
 #[cfg(all(test, unix))]
 mod testing;
