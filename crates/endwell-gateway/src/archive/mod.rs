@@ -9,6 +9,8 @@ mod folders;
 
 mod walk;
 
+mod notes;
+
 mod broken;
 
 mod open;

@@ -45,6 +45,20 @@ impl Deflate {
         while !self.step(&[], FlushCompress::Finish, out).1 {}
     }
 
+    /// What is held back of what was put, so that a reader gets all of it.
+    pub(super) fn flush(&mut self, out: &mut Vec<u8>) {
+        loop {
+            out.reserve(ROOM);
+            let room = out.capacity() - out.len();
+            let before = out.len();
+            self.step(&[], FlushCompress::Sync, out);
+            // Where it left room, it had no more to give.
+            if out.len() - before < room {
+                return;
+            }
+        }
+    }
+
     /// How much was taken, and whether it is the end.
     fn step(&mut self, octets: &[u8], flush: FlushCompress, out: &mut Vec<u8>) -> (usize, bool) {
         out.reserve(ROOM);

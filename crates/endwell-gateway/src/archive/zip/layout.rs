@@ -1,8 +1,9 @@
-//! How long an archive will be, from the listing alone.
+//! How long a stored archive will be, from the listing alone.
 
 use super::blocks;
-use super::member::{Member, Packing};
+use super::member::{Member, Members, Packing};
 use super::records::{self, Directory};
+use crate::archive::tree::Tree;
 
 /// Files up to this are read before anything of them is sent.
 ///
@@ -10,55 +11,51 @@ use super::records::{self, Directory};
 /// leaves nothing in the archive.
 pub(super) const READ_FIRST: u64 = 64 * 1024;
 
+/// A length beyond this has no reader, and nothing is added to it that could overflow.
+const LONGEST: u64 = 1 << 62;
+
+/// The octets of the archive of a tree of which nothing is compressed or left out; `None` if it
+/// would be absurdly long (sparse files can be).
+pub(in crate::archive) fn length(tree: &Tree) -> Option<u64> {
+    let mut members = Members::default();
+    let mut layout = Layout::default();
+    for at in 0..tree.len() {
+        layout.add(&members.of(tree, at))?;
+    }
+    Some(layout.length(&records::comment(tree)))
+}
+
 /// Adds up a stored archive, entry by entry.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
     entries: u64,
-    /// Where the next entry begins; `None` beyond 16 EiB.
-    at: Option<u64>,
-    directory: Option<u64>,
+    /// Where the next entry begins.
+    at: u64,
+    directory: u64,
 }
 
 impl Layout {
-    pub(super) fn new() -> Self {
-        Self {
-            entries: 0,
-            at: Some(0),
-            directory: Some(0),
-        }
-    }
-
-    pub(super) fn add(&mut self, member: &Member<'_>) {
-        let Some(offset) = self.at else { return };
-        let packing = match member.size <= READ_FIRST {
-            true => Packing::Stored,
-            false => Packing::Blocks,
-        };
-        let packed = match packing {
-            Packing::Stored | Packing::DeflatedFirst | Packing::Deflated => Some(member.size),
-            Packing::Blocks => blocks::length(member.size),
+    /// Adds an entry; `None` if the archive would be too long with it.
+    pub(super) fn add(&mut self, member: &Member<'_>) -> Option<()> {
+        let (packing, packed) = match member.size <= READ_FIRST {
+            true => (Packing::Stored, member.size),
+            false => (Packing::Blocks, blocks::length(member.size)?),
         };
         self.entries += 1;
-        self.at = packed.and_then(|packed| {
-            let central = records::central_length(member, packed, offset);
-            self.directory = self.directory?.checked_add(central);
-            offset
-                .checked_add(records::local_length(member, packing))?
-                .checked_add(packed)?
-                .checked_add(records::descriptor_length(member, packing))
-        });
+        self.directory += records::central_length(member, packed, self.at);
+        self.at += records::local_length(member, packing);
+        self.at += records::descriptor_length(member, packing);
+        self.at = self.at.checked_add(packed)?;
+        (self.at <= LONGEST).then_some(())
     }
 
-    /// All octets; `None` if that is no number.
-    pub(super) fn length(&self) -> Option<u64> {
+    pub(super) fn length(&self, comment: &[u8]) -> u64 {
         let directory = Directory {
             entries: self.entries,
-            offset: self.at?,
-            octets: self.directory?,
+            offset: self.at,
+            octets: self.directory,
+            comment,
         };
-        directory
-            .offset
-            .checked_add(directory.octets)?
-            .checked_add(directory.end_length())
+        directory.offset + directory.octets + directory.end_length()
     }
 }

@@ -1,6 +1,7 @@
 //! What the format needs to know of an entry, and how its octets are packed.
 
 use super::{blocks, deflate};
+use crate::archive::tree::{Is, Paths, Tree};
 
 /// Sizes and offsets from here on stand in fields of 64 bits (zip64).
 pub(super) const LARGE: u64 = u32::MAX as u64;
@@ -21,6 +22,42 @@ pub(super) struct Member<'a> {
 impl Member<'_> {
     pub(super) fn is_folder(&self) -> bool {
         self.name.ends_with(b"/")
+    }
+}
+
+/// Makes members of a tree's entries.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    paths: Paths,
+    name: Vec<u8>,
+}
+
+impl Members {
+    /// The member of the entry at a place.
+    pub(super) fn of(&mut self, tree: &Tree, at: usize) -> Member<'_> {
+        let entry = tree.entry(at);
+        self.name.clear();
+        self.paths.write(tree, at, &mut self.name);
+        let (kind, size) = match entry.is {
+            Is::Folder => (0o040_000, 0),
+            Is::File => (0o100_000, entry.octets),
+            Is::Link => (0o120_000, entry.target.len() as u64),
+        };
+        // Windows and most readers know a folder by its slash alone.
+        if entry.is == Is::Folder {
+            self.name.push(b'/');
+        }
+        // Links have no permissions of their own; Linux and most readers show all of them.
+        let mode = match entry.is {
+            Is::Link => 0o777,
+            Is::Folder | Is::File => entry.mode,
+        };
+        Member {
+            name: &self.name,
+            mode: kind | u32::from(mode),
+            modified: entry.modified.0,
+            size,
+        }
     }
 }
 

@@ -6,6 +6,8 @@
 use super::member::{LARGE, Member, Packing, Sums};
 use super::octets::{put16, put32, put64};
 use super::time;
+use crate::archive::notes;
+use crate::archive::tree::Tree;
 
 /// What begins a local header.
 pub(super) const LOCAL: u32 = 0x0403_4b50;
@@ -147,20 +149,23 @@ pub(super) fn central(
 
 /// Where the central directory is, and of how many entries.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Directory {
+pub(super) struct Directory<'a> {
     pub(super) entries: u64,
     pub(super) offset: u64,
     pub(super) octets: u64,
+    /// Of the archive.
+    pub(super) comment: &'a [u8],
 }
 
-impl Directory {
+impl Directory<'_> {
     fn is_large(&self) -> bool {
         self.entries >= u64::from(u16::MAX) || self.octets >= LARGE || self.offset >= LARGE
     }
 
     /// Octets of [`Directory::end`].
     pub(super) fn end_length(&self) -> u64 {
-        if self.is_large() { 56 + 20 + 22 } else { 22 }
+        let fixed = if self.is_large() { 56 + 20 + 22 } else { 22 };
+        fixed + self.comment.len() as u64
     }
 
     /// Writes what ends the file, sections 4.3.14 to 4.3.16.
@@ -189,8 +194,30 @@ impl Directory {
         put16(entries, out);
         put32(field(self.octets), out);
         put32(field(self.offset), out);
-        put16(0, out);
+        put16(short(self.comment.len()), out);
+        out.extend(self.comment);
     }
+}
+
+/// The comment of an archive names what is not in it because no archive can hold it.
+///
+/// Names in it are made harmless: the octets that end an archive are searched for from behind, and
+/// nobody shall plant them there.
+pub(super) fn comment(tree: &Tree) -> Vec<u8> {
+    /// As much as the smallest reader keeps, and more than a person reads.
+    const MOST: usize = 16 * 1024;
+    if tree.skipped.count == 0 {
+        return Vec::new();
+    }
+    let text = notes::left_out(&tree.skipped);
+    let mut comment = String::new();
+    for c in text.chars() {
+        if comment.len() + c.len_utf8() > MOST {
+            break;
+        }
+        comment.push(if c.is_control() { '?' } else { c });
+    }
+    comment.into_bytes()
 }
 
 /// What local header and central directory have in common.
