@@ -129,8 +129,6 @@ pub(super) struct Packer<F> {
     /// Octets that are wanted yet.
     left: u64,
     missing: Named,
-    /// Whether a frame has been given.
-    given: bool,
 }
 
 /// What is packed next.
@@ -238,7 +236,6 @@ impl<F: Format> Packer<F> {
             raw: Vec::new(),
             skip: 0,
             left: promised.unwrap_or(u64::MAX),
-            given: false,
         }
     }
 
@@ -276,7 +273,6 @@ impl<F: Format> Packer<F> {
             let done = if is_over {
                 self.prove()
             } else if frame.room() == 0 {
-                self.given = true;
                 return Filled {
                     octets: frame.into_bytes(),
                     then: Then::More,
@@ -546,15 +542,11 @@ impl<F: Format> Packer<F> {
                 return None;
             }
         }
-        let mut octets = Vec::new();
-        // As long as nothing has left, the response can be a real error.
-        if self.given {
-            octets.extend_from_slice(&frame.frame.as_mut()[..frame.filled]);
-            if begins.is_some() && self.on_error == OnError::Seal {
-                let room = self.left.saturating_sub(1);
-                self.format
-                    .seal(&broken.reason(&self.tree), room, &mut octets);
-            }
+        let mut octets = frame.frame.as_mut()[..frame.filled].to_vec();
+        if begins.is_some() && self.on_error == OnError::Seal {
+            let room = self.left.saturating_sub(1);
+            self.format
+                .seal(&broken.reason(&self.tree), room, &mut octets);
         }
         if begins.is_none() {
             self.format.flush(&mut octets);

@@ -176,7 +176,7 @@ impl Format for Tar {
         if missing.count > 0 {
             let text = missing.text();
             let octets = text.len() as u64;
-            file(MISSING, octets, tree.latest(), text.as_bytes(), into);
+            file(MISSING, octets, tree.latest().0, text.as_bytes(), into);
             into.resize(into.len() + padding(octets), 0);
         }
         into.resize(into.len() + END, 0);

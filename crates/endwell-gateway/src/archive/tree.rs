@@ -250,10 +250,11 @@ impl Tree {
         }
     }
 
-    /// The latest time of modification of all: seconds since 1970.
-    pub(super) fn latest(&self) -> i64 {
-        let times = self.entries.iter().map(|entry| entry.seconds);
-        times.max().unwrap_or(i64::MIN)
+    /// The latest time of modification of all: seconds since 1970, and nanoseconds.
+    pub(super) fn latest(&self) -> (i64, u32) {
+        let times = self.entries.iter();
+        let latest = times.map(|entry| (entry.seconds, entry.nanoseconds)).max();
+        latest.unwrap_or((i64::MIN, 0))
     }
 
     /// About how many octets of memory it takes.

@@ -213,7 +213,7 @@ fn note_of_missing(tree: &Tree, octets: u64) -> Member<'static> {
     Member {
         name: MISSING.as_bytes(),
         mode: 0o100_644,
-        modified: tree.latest(),
+        modified: tree.latest().0,
         size: octets,
     }
 }
