@@ -27,6 +27,9 @@ mod folders;
 mod walk;
 
 #[cfg(unix)]
+mod notes;
+
+#[cfg(unix)]
 mod broken;
 
 #[cfg(unix)]
@@ -40,6 +43,9 @@ mod tar;
 
 #[cfg(unix)]
 mod layout;
+
+#[cfg(unix)]
+mod zip;
 
 #[cfg(unix)]
 mod encode;
