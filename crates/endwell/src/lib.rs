@@ -28,6 +28,8 @@
 
 mod observe;
 
+mod trailers;
+
 mod producer;
 
 mod body;
@@ -56,6 +58,7 @@ pub use layer::{Answer, Endings, Layer, Peer, Route, RouteAnswer, RouteLayer, Ru
 pub use limits::{Http2Limits, Limits};
 pub use observe::{Format, Log, Observer};
 pub use producer::{Abort, BoxError, ClientGone, Finished, Producer};
+pub use trailers::{NotATrailer, Trailers};
 pub use wire::body::WireBody;
 pub use wire::broken::WireBroken;
 pub use wire::exchange::protocol;

@@ -14,6 +14,8 @@ use bytes::Bytes;
 use endwell_core::{Cause, Ending, Kind};
 use http::HeaderMap;
 
+use crate::trailers::Trailers;
+
 /// Any error, as it comes out of other people's code.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -83,9 +85,10 @@ impl Producer {
         state.degraded.get_or_insert(cause.into());
     }
 
-    /// Adds trailer fields, sent after a complete end where protocol and client allow.
-    pub fn trailers(&mut self, fields: HeaderMap) {
-        self.slot.lock().trailers = Some(fields);
+    /// Adds trailer fields, sent after a complete end where protocol and client allow; what cannot
+    /// be sent is named in the record. Announce them with [`Body::may_trail`](crate::Body::may_trail).
+    pub fn trailers(&mut self, fields: Trailers) {
+        self.slot.lock().trailers = Some(fields.into_fields());
     }
 
     /// Says that all was produced: complete, or degraded after [`degrade`](Producer::degrade).

@@ -18,10 +18,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use endwell_core::{Cause, Ending, Kind, SaidBy};
 use futures_core::Stream;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderName, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::producer::{Abort, BoxError, Finished, Producer, Slot, cause_of, panicked};
+use crate::trailers::check;
 
 /// Streams a body from a closure that must say how it ended.
 ///
@@ -80,6 +81,7 @@ pub struct Body {
     source: Source,
     said_by: SaidBy,
     promised: Option<u64>,
+    may_trail: Vec<HeaderName>,
     /// The error, and how many rounds it still waits.
     breaking: Option<(Broken, u8)>,
     ended: bool,
@@ -98,6 +100,7 @@ impl Body {
             source,
             said_by,
             promised: None,
+            may_trail: Vec::new(),
             breaking: None,
             ended: false,
         }
@@ -159,16 +162,39 @@ impl Body {
         self
     }
 
+    /// Announces trailer fields that may follow: they are put into the `Trailer` field where the
+    /// client can be sent them. Those that must not be trailers are left out.
+    ///
+    /// # Examples
+    /// ```
+    /// use http::header::HeaderName;
+    /// let body = endwell::stream(|mut producer| async move {
+    ///     producer.send("a,b\n").await?;
+    ///     let mut fields = endwell::Trailers::new();
+    ///     fields.insert(HeaderName::from_static("x-rows"), 1.into())?;
+    ///     producer.trailers(fields);
+    ///     Ok(producer.finish())
+    /// })
+    /// .may_trail([HeaderName::from_static("x-rows")]);
+    /// ```
+    #[must_use]
+    pub fn may_trail(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        let names = names.into_iter().filter(|name| check(name).is_ok());
+        self.may_trail.extend(names);
+        self
+    }
+
     /// Who says the ending of this body.
     pub fn said_by(&self) -> SaidBy {
         self.said_by
     }
 
     /// Makes a response that remembers who says its ending.
-    pub fn into_http(self) -> Response<Self> {
+    pub fn into_http(mut self) -> Response<Self> {
         let marker = Marker {
             said_by: self.said_by,
             slot: self.slot().cloned(),
+            may_trail: std::mem::take(&mut self.may_trail),
         };
         let mut response = Response::new(self);
         response.extensions_mut().insert(marker);
@@ -230,6 +256,19 @@ pub(crate) struct Marker {
     pub(crate) said_by: SaidBy,
     /// Where the producer is told how large its frames best are.
     pub(crate) slot: Option<Arc<Slot>>,
+    /// Trailer fields that may follow.
+    pub(crate) may_trail: Vec<HeaderName>,
+}
+
+impl Default for Marker {
+    /// Of a foreign body.
+    fn default() -> Self {
+        Self {
+            said_by: SaidBy::Source,
+            slot: None,
+            may_trail: Vec::new(),
+        }
+    }
 }
 
 /// Polls the closure's work until it has a frame (`Some`) or an ending (`None`).

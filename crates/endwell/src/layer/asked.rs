@@ -12,18 +12,21 @@ use endwell_core::{
     Signals, Situation, WireEnding, plan,
 };
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, TE,
-    TRAILER, TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER,
+    TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 
 use super::hold::HowToHold;
+use super::lists::lists;
 use super::settings::Settings;
+use super::trailing::{Announcing, Wishes};
 use crate::body::Marker;
 use crate::producer::BoxError;
 use crate::wire::body::{Parts, WireBody};
 use crate::wire::exchange::{Exchange, protocol};
+use crate::wire::trailing::Trailing;
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -42,7 +45,7 @@ pub(super) struct Asked {
     version: Version,
     method: Method,
     client: Client,
-    te_trailers: bool,
+    wishes: Wishes,
     incremental: bool,
 }
 
@@ -61,7 +64,7 @@ impl Asked {
             },
             method: request.method().clone(),
             client: client_of(headers, &settings.policy),
-            te_trailers: lists(headers, &TE, "trailers"),
+            wishes: Wishes::of(headers),
             incremental: headers
                 .get(&INCREMENTAL)
                 .is_some_and(|value| value.as_bytes().starts_with(b"?1")),
@@ -103,16 +106,31 @@ impl Asked {
         let tunnel = head.status == StatusCode::SWITCHING_PROTOCOLS
             || (self.method == Method::CONNECT && head.status.is_success());
         let framing = Framing::of(self.protocol, has_body, promised);
-        let marker = head.extensions.remove::<Marker>();
-        let situation = self.situation(&head.headers, framing, &exchange);
+        let marker = head.extensions.remove::<Marker>().unwrap_or_default();
+        let announced = self.wishes.announce(
+            &Announcing {
+                protocol: self.protocol,
+                policy: &self.policy,
+                framing,
+                promised: promised.is_some(),
+                untouched: tunnel || is_grpc(&head.headers),
+                said_by: marker.said_by,
+                may_trail: &marker.may_trail,
+            },
+            &mut head.headers,
+        );
+        let length = promised.filter(|_| announced.keeps_length);
+        let framing = Framing::of(self.protocol, has_body, length);
+        let situation = Situation {
+            asked: announced.asked,
+            ..self.situation(&head.headers, framing, &exchange)
+        };
         let parts = Parts {
-            policy: Arc::clone(&self.policy),
-            client: self.client,
-            situation,
-            said_by: marker.as_ref().map_or(SaidBy::Source, |it| it.said_by),
-            producer: marker.and_then(|marker| marker.slot),
-            trailers: self.sendable_trailers(&head.headers),
+            producer: marker.slot,
+            trailing: announced.trailing,
             promised,
+            keeps_length: announced.keeps_length,
+            ..self.parts(situation, marker.said_by)
         };
         if let (true, Some(conn)) = (tunnel, &exchange.conn) {
             conn.note_tunnel();
@@ -135,7 +153,7 @@ impl Asked {
             let cause = Cause::new(Kind::GrpcStatus, format!("grpc-status {status}"));
             body.exchange().say(Ending::Failed(cause), SaidBy::Source);
         }
-        let promised = body.promised();
+        let promised = body.length();
         if self.method == Method::HEAD
             && status_has_body(head.status)
             && let Some(promised) = promised
@@ -175,19 +193,7 @@ impl Asked {
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .unwrap_or("");
-        self.incremental
-            || kind.starts_with("text/event-stream")
-            || kind.starts_with("application/grpc")
-    }
-
-    /// The trailer fields that hyper will send on HTTP/1.1: announced, to a client that takes them.
-    fn sendable_trailers(&self, headers: &HeaderMap) -> Vec<String> {
-        if !self.te_trailers {
-            return Vec::new();
-        }
-        members(headers, &TRAILER)
-            .map(str::to_ascii_lowercase)
-            .collect()
+        self.incremental || kind.starts_with("text/event-stream") || is_grpc(headers)
     }
 
     /// Another response takes the place of one that failed before its head had to go.
@@ -289,8 +295,9 @@ impl Asked {
             situation,
             said_by,
             producer: None,
-            trailers: Vec::new(),
+            trailing: Trailing::Nothing,
             promised: None,
+            keeps_length: true,
         }
     }
 
@@ -337,7 +344,7 @@ impl Asked {
                 body.substitute(text);
             }
             body.exchange()
-                .head(status.as_u16(), framing, body.promised());
+                .head(status.as_u16(), framing, body.length());
             body.begin(framing);
         }
         let mut response = Response::new(body);
@@ -372,6 +379,11 @@ fn promised(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
+}
+
 /// The status of a gRPC response that failed without a body.
 fn grpc_failure(headers: &HeaderMap) -> Option<String> {
     let status = headers.get(&GRPC_STATUS)?;
@@ -393,19 +405,4 @@ fn status_has_body(status: StatusCode) -> bool {
 fn is_private(headers: &HeaderMap) -> bool {
     let has = |directive| lists(headers, &CACHE_CONTROL, directive);
     has("no-store") || (has("private") && (has("no-cache") || has("max-age=0")))
-}
-
-/// Whether a list-valued field has this member.
-fn lists(headers: &HeaderMap, name: &HeaderName, member: &str) -> bool {
-    members(headers, name).any(|value| value.eq_ignore_ascii_case(member))
-}
-
-/// The members of a list-valued field.
-fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
 }

@@ -15,6 +15,10 @@ mod screen;
 
 mod hold;
 
+mod lists;
+
+mod trailing;
+
 mod asked;
 
 use std::convert::Infallible;
