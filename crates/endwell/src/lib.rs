@@ -28,6 +28,9 @@
 
 mod observe;
 
+#[cfg(feature = "tracing")]
+mod trace;
+
 mod trailers;
 
 mod producer;
@@ -49,6 +52,12 @@ mod serve;
 #[cfg(feature = "axum")]
 mod app;
 
+/// The examples of the pages, compiled.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../../../docs/policy.md")]
+#[doc = include_str!("../../../docs/fields.md")]
+struct Pages;
+
 pub use body::{Body, Broken, channel, stream};
 pub use endwell_core as core;
 pub use endwell_core::{
@@ -58,6 +67,8 @@ pub use layer::{Answer, Endings, Layer, Peer, Route, RouteAnswer, RouteLayer, Ru
 pub use limits::{Http2Limits, Limits};
 pub use observe::{Format, Log, Observer};
 pub use producer::{Abort, BoxError, ClientGone, Finished, Producer};
+#[cfg(feature = "tracing")]
+pub use trace::Events;
 pub use trailers::{NotATrailer, Trailers};
 pub use wire::body::WireBody;
 pub use wire::broken::WireBroken;

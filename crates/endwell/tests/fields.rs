@@ -77,6 +77,22 @@ fn app() -> Router {
                 ([(CACHE_CONTROL, "no-store")], Extension(signal), body)
             }),
         )
+        .route(
+            "/told/over",
+            get(|| async {
+                let signal = Override::new().signal(Signal::Trailer);
+                let body = endwell::stream(|mut producer| async move {
+                    producer.send("12345").await?;
+                    producer.send("678").await?;
+                    Ok(producer.finish())
+                });
+                (
+                    [(CACHE_CONTROL, "no-store")],
+                    Extension(signal),
+                    body.promise(5),
+                )
+            }),
+        )
         .route("/promised", get(|| async { body("complete").promise(5) }))
         .route("/short", get(|| async { body("complete").promise(9) }))
         .route("/full", get(|| async { Body::full("12345") }))
@@ -210,6 +226,10 @@ fn signal_in_a_trailer_tells_the_reason_and_keeps_the_connection() {
             ("/told/pause", failed),
             ("/told/degraded", degraded),
             ("/told/promised", failed),
+            (
+                "/told/over",
+                "failed;octets=5;error=length_exceeded;retry=never",
+            ),
             ("/told/complete", "complete;octets=5"),
         ] {
             let mut request = http1::Request::get11(path);

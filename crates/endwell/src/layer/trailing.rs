@@ -69,9 +69,12 @@ impl Wishes {
             | Framing::EndStream => of.protocol.trailers(self.te_trailers),
         };
         if of.untouched || !of.policy.trailers || room == TrailerRoom::Never {
-            let trailing = match of.untouched {
-                true => Trailing::Untouched,
-                false => Trailing::Nothing,
+            let trailing = match (of.untouched, room) {
+                (true, TrailerRoom::Always) => Trailing::Untouched,
+                (true, TrailerRoom::Chunked) if !of.promised => {
+                    Trailing::Announced(announce(&[], Asked::No, headers))
+                }
+                (true | false, _) => Trailing::Nothing,
             };
             return Announced {
                 trailing,

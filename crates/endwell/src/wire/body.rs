@@ -183,7 +183,10 @@ where
         };
         if self.held.is_some() || self.tally.produced > promised {
             let message = format!("more octets than the {promised} promised");
-            let end = before.unproven(octets.len());
+            let end = match self.keeps_length {
+                true => before.unproven(octets.len()),
+                false => octets.len().min((promised - before.produced) as usize),
+            };
             self.end(
                 Ending::Failed(Cause::new(Kind::LengthExceeded, message)),
                 SaidBy::Server,
@@ -263,7 +266,12 @@ where
 
     /// Makes the trailer section.
     fn trail(&mut self, ending: &Ending, wire: WireEnding, fields: Option<HeaderMap>) {
-        let declared = (wire == WireEnding::Declared).then_some((ending, self.tally.produced));
+        // What was produced beyond a promise is not sent.
+        let octets = self
+            .tally
+            .produced
+            .min(self.tally.promised.unwrap_or(u64::MAX));
+        let declared = (wire == WireEnding::Declared).then_some((ending, octets));
         if fields.is_none() && declared.is_none() {
             return;
         }
