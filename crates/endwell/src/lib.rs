@@ -105,6 +105,11 @@
 
 mod observe;
 
+#[cfg(feature = "tracing")]
+mod trace;
+
+mod trailers;
+
 mod producer;
 
 mod tail;
@@ -126,6 +131,12 @@ mod serve;
 #[cfg(feature = "axum")]
 mod app;
 
+/// The examples of the pages, compiled.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../../../docs/policy.md")]
+#[doc = include_str!("../../../docs/fields.md")]
+struct Pages;
+
 #[cfg(feature = "listen")]
 pub use body::writer;
 pub use body::{Body, Broken, channel, stream, with_tail};
@@ -140,6 +151,9 @@ pub use producer::{
     Abort, BoxError, Cancellation, ClientGone, Ended, Finished, Producer, TrySendError, Writer,
 };
 pub use tail::{InvalidBoundary, Tail};
+#[cfg(feature = "tracing")]
+pub use trace::Events;
+pub use trailers::{NotATrailer, Trailers};
 pub use wire::body::WireBody;
 pub use wire::broken::WireBroken;
 pub use wire::exchange::protocol;

@@ -78,11 +78,6 @@ impl<B> Intake<B> {
         self.held = Some(octets);
     }
 
-    /// Takes this again next time.
-    pub(crate) fn put_back(&mut self, next: Next) {
-        self.next = Some(next);
-    }
-
     /// Whether the end of what will come is known: trailers, or an ending.
     pub(crate) fn knows_its_end(&self) -> bool {
         self.next.is_some()
