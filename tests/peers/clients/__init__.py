@@ -17,6 +17,7 @@ def all_clients(folder: Path) -> list[Client]:
     """Every client, those that take longest first. `folder` is theirs to build in."""
     from .chromium import Chromium
     from .curl import Curl
+    from .events import Browser, HttpxSse, Parser
     from .go import Go
     from .listing import Listing
     from .nghttp import Nghttp
@@ -27,6 +28,9 @@ def all_clients(folder: Path) -> list[Client]:
     return [
         Chromium(folder),
         Listing(folder),
+        Browser(folder),
+        Parser(folder),
+        HttpxSse(folder),
         Curl(folder),
         Wget(folder),
         Python(folder, "python"),
