@@ -150,6 +150,10 @@ kinds! {
     ProducerIdle, "producer_idle", Producer, 504;
     /// The source changed while it was being sent.
     SourceChanged, "source_changed", Producer, 500;
+    /// The program whose output is sent did not end well.
+    CommandFailed, "command_failed", Producer, 500;
+    /// The program whose output is sent ran for longer than it may.
+    CommandTimeout, "command_timeout", Producer, 504;
     /// More octets were produced than `Content-Length` had promised.
     LengthExceeded, "length_exceeded", Producer, 500;
     /// The producer said complete below the promised length.
@@ -158,6 +162,8 @@ kinds! {
     GrpcStatus, "grpc_status", Producer, 500;
     /// The server stopped before the response had ended.
     ServerShutdown, "server_shutdown", Server, 503;
+    /// The server had as many requests under way as it may: this one was not processed.
+    Overloaded, "overloaded", Server, 503;
     /// The response could not be framed so that a failure can be told.
     Unprotected, "unprotected", Server, 505;
     /// A fault of the serving process itself.
@@ -195,11 +201,14 @@ impl Kind {
             Self::LengthExceeded | Self::LengthShort | Self::Unprotected | Self::GrpcStatus => {
                 Retry::Never
             }
+            Self::Overloaded => Retry::Safe,
             Self::ProducerError
             | Self::ProducerDropped
             | Self::ProducerPanicked
             | Self::ProducerIdle
             | Self::SourceChanged
+            | Self::CommandFailed
+            | Self::CommandTimeout
             | Self::ServerShutdown
             | Self::InternalError
             | Self::ClientGone

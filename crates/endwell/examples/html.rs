@@ -5,8 +5,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::response::IntoResponse;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
 use axum::routing::get;
 use endwell::Tail;
 
@@ -27,7 +26,7 @@ window.onending = ({ ending, detail }) => {
 ";
 
 /// A list whose source breaks, on a page whose policy lets only its own scripts run.
-async fn page() -> impl IntoResponse {
+async fn page() -> endwell::Body {
     let body = endwell::stream(|mut producer| async move {
         producer.send(HEAD).await?;
         for order in 1..=3 {
@@ -39,15 +38,13 @@ async fn page() -> impl IntoResponse {
     let tail = Tail::html()
         .detail(|_| Some("please load it again".to_owned()))
         .script(Some(NONCE));
-    let fields = [
-        (CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
-        (CACHE_CONTROL, "no-store".to_owned()),
-        (
+    body.content_type("text/html; charset=utf-8")
+        .header(CACHE_CONTROL, "no-store")
+        .header(
             CONTENT_SECURITY_POLICY,
             format!("default-src 'none'; script-src 'nonce-{NONCE}'"),
-        ),
-    ];
-    (fields, body.tail(tail))
+        )
+        .tail(tail)
 }
 
 /// The application.

@@ -7,15 +7,13 @@
 //! ```
 
 use axum::Router;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
 use axum::routing::get;
 use endwell::{Abort, Retry, Tail};
 
 const ROWS: u32 = 1000;
 
 /// Half a row, then nothing: a driver that hands on what it has.
-async fn rows() -> impl IntoResponse {
+async fn rows() -> endwell::Body {
     let body = endwell::stream(|mut producer| async move {
         for row in 0..ROWS {
             producer
@@ -27,7 +25,7 @@ async fn rows() -> impl IntoResponse {
         Err::<endwell::Finished, _>(Abort::from(cause))
     });
     let tail = Tail::ndjson().detail(|cause| Some(format!("ask again: {:?}", cause.retry)));
-    ([(CONTENT_TYPE, "application/x-ndjson")], body.tail(tail))
+    body.content_type("application/x-ndjson").tail(tail)
 }
 
 /// The application.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::HeaderMap;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::CACHE_CONTROL;
 use axum::middleware::map_response;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse};
@@ -45,12 +45,10 @@ fn first(fields: &HeaderMap) -> usize {
         .map_or(0, |last| last.saturating_add(1))
 }
 
-fn events(body: endwell::Body) -> impl IntoResponse {
-    let fields = [
-        (CONTENT_TYPE, "text/event-stream"),
-        (CACHE_CONTROL, "no-store"),
-    ];
-    (fields, body)
+fn events(body: endwell::Body) -> endwell::Body {
+    body.content_type("text/event-stream")
+        .header(CACHE_CONTROL, "no-store")
+        .tail(tail())
 }
 
 /// What the client is told: the kind of failure, and a text of ours. The message stays in the log.
@@ -61,7 +59,7 @@ fn tail() -> Tail {
 }
 
 /// Each event is a frame of its own.
-async fn tokens(fields: HeaderMap) -> impl IntoResponse {
+async fn tokens(fields: HeaderMap) -> endwell::Body {
     let first = first(&fields);
     let body = endwell::stream(move |mut producer| async move {
         for number in first..TOKENS.len() {
@@ -72,11 +70,11 @@ async fn tokens(fields: HeaderMap) -> impl IntoResponse {
         producer.send("event: done\ndata: {}\n\n").await?;
         Ok(producer.finish())
     });
-    events(body.tail(tail()))
+    events(body)
 }
 
 /// The same by a producer that sends as the octets come: the event that is cut must not count.
-async fn halves(fields: HeaderMap) -> impl IntoResponse {
+async fn halves(fields: HeaderMap) -> endwell::Body {
     let first = first(&fields);
     let body = endwell::stream(move |mut producer| async move {
         for number in first..TOKENS.len() {
@@ -89,7 +87,7 @@ async fn halves(fields: HeaderMap) -> impl IntoResponse {
         producer.send("event: done\ndata: {}\n\n").await?;
         Ok(producer.finish())
     });
-    events(body.tail(tail()))
+    events(body)
 }
 
 /// The same with axum's own type, which knows nothing of endings: its stream ends with an error, and the
@@ -112,7 +110,7 @@ async fn with_axum(fields: HeaderMap) -> impl IntoResponse {
 
 /// The way of the large APIs: no ids, no event types, `[DONE]` at the end. Their clients look for `error` in
 /// the data, and for `[DONE]`.
-async fn chat() -> impl IntoResponse {
+async fn chat() -> endwell::Body {
     let body = endwell::stream(|mut producer| async move {
         for number in 0..TOKENS.len() {
             let token = token(number, false).await?;
@@ -125,7 +123,7 @@ async fn chat() -> impl IntoResponse {
         producer.send("data: [DONE]\n\n").await?;
         Ok::<_, Abort>(producer.finish())
     });
-    events(body.tail(tail()))
+    events(body)
 }
 
 async fn page() -> Html<&'static str> {

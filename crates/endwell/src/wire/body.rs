@@ -4,7 +4,6 @@
 //! octet that would fulfil a promise before its end is proven; and an error only when
 //! everything before it has reached the peer. What the end must look like, [`plan`] decides.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -21,6 +20,7 @@ use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Sleep;
 
+use super::broken::WireBroken;
 use super::conn::{Conn, Message};
 use super::exchange::{Chunk, Exchange};
 use super::http1::{self, Flushed};
@@ -28,7 +28,7 @@ use super::http2::{Delivery, LARGEST_CHUNK};
 use super::intake::{Intake, Next};
 use super::room;
 use super::socket::Departure;
-use crate::producer::{BoxError, Slot};
+use crate::producer::{BoxError, Witness};
 use crate::tail::Link;
 
 /// The body of a response on its way to the wire. Made by [`serve`](crate::serve),
@@ -49,7 +49,7 @@ pub struct WireBody<B> {
     flushed: Option<Flushed>,
     /// Octets sent when the connection was last asked for room.
     asked_room: u64,
-    producer: Option<Arc<Slot>>,
+    producer: Option<Witness>,
     idle: Option<Pin<Box<Sleep>>>,
     /// Where a tail below is told what it must know.
     tail: Option<Arc<Link>>,
@@ -77,49 +77,6 @@ enum Step {
     Over,
 }
 
-/// Why a body breaks: what hyper gets, and h2 asks for its reason.
-#[derive(Debug)]
-pub struct Signal {
-    #[cfg(feature = "listen")]
-    reason: Option<h2::Error>,
-    ending: &'static str,
-}
-
-impl fmt::Display for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the response ended as {}", self.ending)
-    }
-}
-
-impl StdError for Signal {
-    /// Only our own reset code: a reason from below must never choose the one on the wire.
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        #[cfg(feature = "listen")]
-        return self.reason.as_ref().map(|reason| reason as _);
-        #[cfg(not(feature = "listen"))]
-        return None;
-    }
-}
-
-impl Signal {
-    fn new(wire: WireEnding, ending: &'static str) -> Self {
-        #[cfg(feature = "listen")]
-        let reason = match wire {
-            WireEnding::ResetStream(code) => u32::try_from(code)
-                .ok()
-                .map(|code| h2::Error::from(h2::Reason::from(code))),
-            _ => None,
-        };
-        #[cfg(not(feature = "listen"))]
-        let _ = wire;
-        Self {
-            #[cfg(feature = "listen")]
-            reason,
-            ending,
-        }
-    }
-}
-
 /// What the layer knows of a response when its body is made.
 pub(crate) struct Parts {
     pub(crate) policy: Arc<Policy>,
@@ -127,7 +84,7 @@ pub(crate) struct Parts {
     pub(crate) situation: Situation,
     pub(crate) said_by: SaidBy,
     /// Who is told how large frames best are.
-    pub(crate) producer: Option<Arc<Slot>>,
+    pub(crate) producer: Option<Witness>,
     /// A tail below, if there is one.
     pub(crate) tail: Option<Arc<Link>>,
     pub(crate) trailers: Vec<String>,
@@ -181,10 +138,10 @@ where
         self.intake.substitute(octets);
     }
 
-    /// Sends nothing: the peer has left.
-    pub(crate) fn stop(&mut self) {
+    /// Sends nothing: the peer has left, or its request is refused unprocessed.
+    pub(crate) fn break_at_once(&mut self, wire: WireEnding) {
         self.intake.close();
-        self.step = Step::Breaking(WireEnding::Stop, None);
+        self.step = Step::Breaking(wire, None);
     }
 
     /// The head is about to go: from here on the body is what hyper polls.
@@ -192,7 +149,7 @@ where
         self.situation.framing = framing;
         self.flushed = self.conn().map(|conn| Flushed::now(conn));
         if let (Some(conn), Some(producer)) = (self.conn(), &self.producer) {
-            producer.advise(conn.room());
+            producer.slot().advise(conn.room());
         }
         if let Some(tail) = &self.tail {
             tail.let_go();
@@ -388,7 +345,7 @@ where
             } else {
                 room::LARGEST_FRAME
             };
-            producer.advise(conn.room().min(largest));
+            producer.slot().advise(conn.room().min(largest));
         }
         Poll::Ready(())
     }
@@ -426,7 +383,10 @@ where
     }
 
     /// Waits until everything yielded is delivered, then breaks.
-    fn poll_break(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Signal>>> {
+    fn poll_break(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, WireBroken>>> {
         let Step::Breaking(wire, delivery) = &mut self.step else {
             return Poll::Ready(None);
         };
@@ -439,10 +399,10 @@ where
                 return Poll::Pending;
             }
             self.exchange.signalled();
-            return Poll::Ready(Some(Err(self.signal(wire))));
+            return Poll::Ready(Some(Err(WireBroken::new(wire))));
         };
-        if wire == WireEnding::Stop {
-            return Poll::Ready(Some(Err(self.signal(wire))));
+        if wire == WireEnding::Stop || self.situation.untouched {
+            return Poll::Ready(Some(Err(WireBroken::new(wire))));
         }
         if self.situation.protocol.is_multiplexed() {
             if self.exchange.chunks.handed() == 0 {
@@ -463,11 +423,7 @@ where
             let grace = self.policy.grace.of(self.client, round_trip);
             http1::close(conn, wire, &self.exchange, grace);
         }
-        Poll::Ready(Some(Err(self.signal(wire))))
-    }
-
-    fn signal(&self, wire: WireEnding) -> Signal {
-        Signal::new(wire, "broken")
+        Poll::Ready(Some(Err(WireBroken::new(wire))))
     }
 }
 
@@ -487,12 +443,12 @@ where
     B::Error: Into<BoxError>,
 {
     type Data = Bytes;
-    type Error = Signal;
+    type Error = WireBroken;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Signal>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, WireBroken>>> {
         let this = self.get_mut();
         loop {
             if !this.rest.is_empty() {
@@ -624,6 +580,12 @@ where
 }
 
 impl<B> WireBody<B> {
+    /// The server loop resets the stream in place of this body.
+    #[cfg(feature = "listen")]
+    pub(crate) fn reset_by_server(&self) {
+        self.exchange.signalled();
+    }
+
     /// Counts what was sent and leaves the record to whoever lets go last.
     fn account(&mut self) {
         let over = matches!(self.step, Step::Over);
