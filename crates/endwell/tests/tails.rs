@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::middleware::map_response;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -128,6 +128,19 @@ fn app() -> Router {
                     "text/html",
                     page.tail(Tail::html().script(Some("bm9uY2U="))),
                 )
+            }),
+        )
+        .route(
+            "/document",
+            get(|| async {
+                let body = endwell::stream(|mut producer| async move {
+                    producer.send("<p>all but one part").await?;
+                    producer.degrade("a part is missing");
+                    Ok(producer.finish())
+                });
+                body.content_type("text/html")
+                    .header(CACHE_CONTROL, "no-store")
+                    .tail(Tail::html())
             }),
         )
         .route(
@@ -329,6 +342,25 @@ fn each_format_on_the_wire() {
         );
         assert_eq!(text(&seen), due);
         assert_eq!(seen.end, way.abort(false));
+    }
+}
+
+#[test]
+fn a_degraded_document_in_a_browser_ends_clean_behind_its_tail() {
+    let server = setup().start(app());
+    for way in [Way::Http11, Way::Http2] {
+        for (fields, clean) in [(&[("sec-fetch-dest", "document")][..], true), (&[], false)] {
+            let seen = way.get(server.addr, false, "/document", fields);
+            assert_eq!(
+                text(&seen),
+                format!("<p>all but one part<!-- {DEGRADED} -->"),
+                "{way:?}"
+            );
+            assert_eq!(seen.is_complete(), clean, "{way:?} {}", seen.verdict_line());
+        }
+    }
+    for record in server.records() {
+        assert_eq!(record.ending.as_str(), "degraded", "{}", record.json());
     }
 }
 
