@@ -363,7 +363,7 @@ impl Body {
     }
 
     /// What the layer is to know of this body.
-    pub(crate) fn marker(&self) -> Marker {
+    fn marker(&self) -> Marker {
         Marker {
             said_by: self.said_by,
             witness: self.witness().cloned(),
