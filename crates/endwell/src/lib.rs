@@ -44,7 +44,7 @@
 //! ```
 //!
 //! A producer that is dropped has failed: by a panic, an aborted task, a forgotten call. [`channel`] gives a producer for
-//! another task; [`Body::from_stream`], [`Body::from_reader`] and [`Body::from_body`] take what exists, whose end is then
+//! another task, [`writer`] an `io::Write` for code that blocks; [`Body::from_stream`], [`Body::from_reader`] and [`Body::from_body`] take what exists, whose end is then
 //! taken, not said (the record has `said_by=source`). [`Producer::degrade`] is for pages that are whole and have a fault in them.
 //!
 //! # On the wire
@@ -53,6 +53,11 @@
 //!
 //! A failure before the first octet is a 5xx: the head is held for that, for a second at most ([`Policy::head_hold`]). A client that
 //! leaves stops the work at its last `await`.
+//!
+//! # Policy
+//!
+//! [`Policy`] is the server's: what is told and how, how long everything waits. A router changes it with [`route`], a response with an
+//! [`Override`] in its extensions, and a [`Rule`] for requests: user agents and proxies that mistake a signal, a part of the targets.
 //!
 //! # What it tells
 //!
@@ -79,10 +84,12 @@
 //! |---|---|
 //! | `before`, `after` | an axum application and the one line |
 //! | `export` | the same export with a channel as usual, and with a producer |
-//! | `csv` | a table of SQLite; a damaged page fails the download |
+//! | `sqlite` | a table as CSV, from a thread that blocks; a damaged page fails the download |
 //! | `file`, `child` | a file with its length; a command, whose exit status decides |
 //! | `plain_hyper`, `plain_tower` | without axum; without our listener |
 //! | `grpc` | tonic beside axum |
+//! | `per_client` | another signal for clients and proxies that mistake it |
+//! | `digest` | a digest behind the body, which a client verifies |
 //!
 //! # Features
 //!
