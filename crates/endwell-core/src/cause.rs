@@ -162,6 +162,8 @@ kinds! {
     GrpcStatus, "grpc_status", Producer, 500;
     /// The server stopped before the response had ended.
     ServerShutdown, "server_shutdown", Server, 503;
+    /// The server had as many requests under way as it may: this one was not processed.
+    Overloaded, "overloaded", Server, 503;
     /// The response could not be framed so that a failure can be told.
     Unprotected, "unprotected", Server, 505;
     /// A fault of the serving process itself.
@@ -199,6 +201,7 @@ impl Kind {
             Self::LengthExceeded | Self::LengthShort | Self::Unprotected | Self::GrpcStatus => {
                 Retry::Never
             }
+            Self::Overloaded => Retry::Safe,
             Self::ProducerError
             | Self::ProducerDropped
             | Self::ProducerPanicked

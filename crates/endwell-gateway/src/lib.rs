@@ -29,6 +29,8 @@ mod accept;
 
 mod range;
 
+mod multipart;
+
 mod query;
 
 mod disposition;
@@ -43,7 +45,6 @@ mod guard;
 
 mod listing;
 
-#[cfg(unix)]
 mod archive;
 
 mod files;
@@ -66,6 +67,7 @@ pub mod run;
 pub mod fuzzing;
 
 pub use admin::{Admin, Readiness};
+pub use archive::{ArchiveOnError, Archives};
 pub use files::Files;
 pub use guard::{BadNetwork, BadUser, Guard, Guarded, Networks, Users};
 pub use metrics::{Exposition, Metrics, Total};

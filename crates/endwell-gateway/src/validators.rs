@@ -52,6 +52,14 @@ impl Validators {
         Self::new(&name, old, modified, now)
     }
 
+    /// Of something that is known by this alone: it must be another one for every other version.
+    pub(crate) fn named(opaque: String, weak: bool) -> Self {
+        Self {
+            tag: EntityTag { weak, opaque },
+            modified: None,
+        }
+    }
+
     /// The same for another content coding of it: each has its own tag (RFC 9110 section 8.8.3.3).
     pub(crate) fn coded(mut self, coding: &str) -> Self {
         self.tag.opaque = format!("{}-{coding}", self.tag.opaque);

@@ -192,13 +192,13 @@ class Talk:
             self._lines.put(line)
         self._lines.put("")
 
-    def ask(self, request: dict) -> dict:
+    def ask(self, request: dict, deadline: float = DEADLINE) -> dict:
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
-            line = self._lines.get(timeout=DEADLINE)
+            line = self._lines.get(timeout=deadline)
         except queue.Empty:
-            raise TimeoutError(f"no answer within {DEADLINE:.0f} s") from None
+            raise TimeoutError(f"no answer within {deadline:.0f} s") from None
         except BrokenPipeError:
             line = ""
         if not line:

@@ -181,6 +181,21 @@ impl Named {
     }
 }
 
+impl Named {
+    /// What a person reads who misses something.
+    pub(super) fn text(&self) -> String {
+        let mut text = format!("Not in this archive: {}\n\n", self.count);
+        for (path, why) in &self.first {
+            text += &format!("{} {why}\n", String::from_utf8_lossy(path));
+        }
+        let further = self.count - self.first.len();
+        if further > 0 {
+            text += &format!("... and {further} more\n");
+        }
+        text
+    }
+}
+
 impl Tree {
     /// How many entries there are, the folder itself among them.
     pub(super) fn len(&self) -> usize {
@@ -235,10 +250,11 @@ impl Tree {
         }
     }
 
-    /// The latest time of modification of all: seconds since 1970.
-    pub(super) fn latest(&self) -> i64 {
-        let times = self.entries.iter().map(|entry| entry.seconds);
-        times.max().unwrap_or(i64::MIN)
+    /// The latest time of modification of all: seconds since 1970, and nanoseconds.
+    pub(super) fn latest(&self) -> (i64, u32) {
+        let times = self.entries.iter();
+        let latest = times.map(|entry| (entry.seconds, entry.nanoseconds)).max();
+        latest.unwrap_or((i64::MIN, 0))
     }
 
     /// About how many octets of memory it takes.

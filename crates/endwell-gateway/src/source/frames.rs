@@ -16,14 +16,14 @@ static FREE: [Mutex<Vec<Vec<u8>>>; SIZES.len()] = [const { Mutex::new(Vec::new()
 
 /// A buffer to read into.
 #[derive(Debug)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     octets: Vec<u8>,
     length: usize,
 }
 
 impl Frame {
     /// A buffer of so many octets, whatever they are.
-    pub(super) fn new(length: usize) -> Self {
+    pub(crate) fn new(length: usize) -> Self {
         let octets = match size_of(length) {
             Some(at) => free(at).pop().unwrap_or_else(|| vec![0; SIZES[at]]),
             None => vec![0; length],
@@ -31,7 +31,7 @@ impl Frame {
         Self { octets, length }
     }
 
-    pub(super) fn as_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn as_mut(&mut self) -> &mut [u8] {
         &mut self.octets[..self.length]
     }
 
@@ -41,8 +41,13 @@ impl Frame {
         self.into_bytes()
     }
 
+    /// Keeps only the first octets, if there are more.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+    }
+
     /// What was read; the buffer comes back when the last of it is dropped.
-    pub(super) fn into_bytes(self) -> Bytes {
+    pub(crate) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
     }
 }

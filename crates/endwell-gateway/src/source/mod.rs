@@ -11,7 +11,7 @@ mod os;
 
 mod kept;
 
-mod frames;
+pub(crate) mod frames;
 
 pub mod place;
 
@@ -24,6 +24,7 @@ pub mod command;
 
 pub use content::{About, Beginning, Content, Length, Opening, Refusal, Source};
 pub use os::{Disk, Links};
+pub(crate) use os::{is_in_memory, read_at};
 
 #[cfg(all(test, unix))]
 mod testing;

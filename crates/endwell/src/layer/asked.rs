@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use endwell_core::{
-    Cause, Client, Document, Ending, Framing, Kind, Protocol, SaidBy, Signals, Situation,
+    Cause, Client, Document, Ending, Framing, Kind, Override, Policy, Protocol, Retry, SaidBy,
+    Signals, Situation, WireEnding, plan,
 };
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, TE, TRAILER,
-    TRANSFER_ENCODING,
+    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, TE,
+    TRAILER, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
@@ -23,22 +24,31 @@ use super::settings::Settings;
 use crate::body::Marker;
 use crate::producer::BoxError;
 use crate::wire::body::{Parts, WireBody};
-use crate::wire::exchange::{Exchange, client_of, protocol};
+use crate::wire::exchange::{Exchange, protocol};
 
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// `Incremental` (draft-ietf-httpbis-incremental).
 const INCREMENTAL: HeaderName = HeaderName::from_static("incremental");
+/// `Last-Event-ID` (WHATWG HTML, section 9.2.4).
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// `grpc-status`, of a response that has no body.
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// What of a request decides about its response.
 pub(super) struct Asked {
     settings: Arc<Settings>,
+    /// The settings' policy, with what a rule and the route say otherwise.
+    policy: Arc<Policy>,
+    rule: Option<Override>,
     protocol: Protocol,
     version: Version,
     method: Method,
     client: Client,
     te_trailers: bool,
     incremental: bool,
+    /// What an event stream that is resumed goes on from.
+    last_event: Option<HeaderValue>,
 }
 
 impl Asked {
@@ -46,6 +56,8 @@ impl Asked {
         let headers = request.headers();
         Self {
             settings: Arc::clone(settings),
+            policy: Arc::clone(&settings.policy),
+            rule: None,
             protocol: protocol(request.version()),
             version: match request.version() {
                 Version::HTTP_2 | Version::HTTP_3 => request.version(),
@@ -53,17 +65,30 @@ impl Asked {
                 _ => Version::HTTP_11,
             },
             method: request.method().clone(),
-            client: client_of(request, &settings.policy),
+            client: client_of(headers, &settings.policy),
             te_trailers: lists(headers, &TE, "trailers"),
             incremental: headers
                 .get(&INCREMENTAL)
                 .is_some_and(|value| value.as_bytes().starts_with(b"?1")),
+            last_event: headers.get(&LAST_EVENT_ID).cloned(),
         }
+    }
+
+    /// A rule applies to this request: it has the last word.
+    pub(super) fn apply_rule(&mut self, rule: Override) {
+        self.rule = Some(rule);
+        self.change(Override::new());
+    }
+
+    /// What a route says otherwise than the policy.
+    fn change(&mut self, route: Override) {
+        let change = route.then(self.rule.unwrap_or_default());
+        self.policy = Arc::new(change.over(&self.settings.policy));
     }
 
     /// Makes the response's body carry its ending, once its head may go.
     pub(super) async fn respond<B>(
-        self,
+        mut self,
         response: Response<B>,
         exchange: Arc<Exchange>,
     ) -> Response<WireBody<B>>
@@ -76,19 +101,31 @@ impl Asked {
         // a close-delimited body of what is planned as chunked.
         head.version = self.version;
         exchange.answered(head.status.as_u16());
+        if let Some(route) = head.extensions.remove::<Override>() {
+            self.change(route);
+        }
         let promised = promised(&head.headers).or_else(|| exact_size(&body));
         let has_body = has_body(&self.method, head.status);
         let tunnel = head.status == StatusCode::SWITCHING_PROTOCOLS
             || (self.method == Method::CONNECT && head.status.is_success());
         let framing = Framing::of(self.protocol, has_body, promised);
         let marker = head.extensions.remove::<Marker>();
+        let witness = marker.as_ref().and_then(|marker| marker.witness.clone());
+        if let Some(witness) = &witness {
+            exchange.tells(witness.clone());
+        }
+        let tail = marker.as_ref().and_then(|marker| marker.tail.clone());
+        if let Some(tail) = &tail {
+            tail.hold(promised, self.last_event.clone());
+        }
         let situation = self.situation(&head.headers, framing, &exchange);
         let parts = Parts {
-            policy: Arc::clone(&self.settings.policy),
+            policy: Arc::clone(&self.policy),
             client: self.client,
             situation,
             said_by: marker.as_ref().map_or(SaidBy::Source, |it| it.said_by),
-            producer: marker.and_then(|marker| marker.slot),
+            producer: witness,
+            tail,
             trailers: self.sendable_trailers(&head.headers),
             promised,
         };
@@ -98,7 +135,7 @@ impl Asked {
         let mut body = WireBody::new(Some(body), exchange, parts);
         if has_body && !tunnel {
             let how = HowToHold::new(
-                &self.settings.policy,
+                &self.policy,
                 framing,
                 promised,
                 self.goes_at_once(&head.headers),
@@ -137,17 +174,15 @@ impl Asked {
     fn situation(&self, headers: &HeaderMap, framing: Framing, exchange: &Exchange) -> Situation {
         let conn = exchange.conn.as_ref();
         Situation {
-            protocol: self.protocol,
-            framing,
             tls: conn.is_some_and(|conn| conn.tls),
             signals: conn.map_or(Signals::FramingOnly, |conn| conn.signals),
-            open_chunk: self.client.open_chunk,
+            open_chunk: self.policy.open_chunk.is_for(self.client),
             document: match (self.client.document, is_private(headers)) {
                 (false, _) => Document::No,
                 (true, true) => Document::Private,
                 (true, false) => Document::Shared,
             },
-            degraded_documents: self.settings.policy.degraded_documents,
+            ..Situation::new(self.protocol, framing).under(&self.policy)
         }
     }
 
@@ -201,7 +236,12 @@ impl Asked {
         B::Error: Into<BoxError>,
     {
         let cause = ending.cause();
-        let code = cause.map_or(500, |cause| cause.kind.status());
+        let code = match cause {
+            // What failed says that it processed nothing: that is no fault but want of service.
+            Some(cause) if cause.retry == Retry::Safe => 503,
+            Some(cause) => cause.kind.status(),
+            None => 500,
+        };
         let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         self.answer(status, ending, said_by, exchange)
     }
@@ -220,14 +260,56 @@ impl Asked {
         let last = !self.protocol.is_multiplexed();
         let mut response = self.answer(status, Ending::Complete, SaidBy::Server, exchange);
         if last {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
-        }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            let second = HeaderValue::from_static("1");
-            response.headers_mut().insert(RETRY_AFTER, second);
+            response.headers_mut().insert(CONNECTION, CLOSE);
         }
         response
+    }
+
+    /// Refuses a request that no part of the application has seen, so that it may be sent again
+    /// whatever it asks: by a reset that says so where the protocol has one, else by a 503.
+    pub(super) fn unprocessed<B>(
+        self,
+        cause: Cause,
+        exchange: Arc<Exchange>,
+    ) -> Response<WireBody<B>>
+    where
+        B: HttpBody<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let ending = Ending::Failed(cause.with_retry(Retry::Safe));
+        let headers = HeaderMap::new();
+        let situation = Situation {
+            untouched: true,
+            ..self.situation(&headers, Framing::of(self.protocol, true, None), &exchange)
+        };
+        let wire = plan(&ending, &situation);
+        if !matches!(wire, WireEnding::ResetStream(_)) {
+            let mut response = self.refuse(ending, SaidBy::Server, exchange);
+            response.headers_mut().insert(CONNECTION, CLOSE);
+            return response;
+        }
+        exchange.say_and_plan(ending, SaidBy::Server, wire);
+        let parts = self.parts(situation, SaidBy::Server);
+        let mut body = WireBody::new(None, exchange, parts);
+        body.break_at_once(wire);
+        let mut response = Response::new(body);
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response.extensions_mut().insert(Unprocessed(wire));
+        response
+    }
+
+    /// What a body of the server's own is made with.
+    fn parts(&self, situation: Situation, said_by: SaidBy) -> Parts {
+        Parts {
+            policy: Arc::clone(&self.policy),
+            client: self.client,
+            situation,
+            said_by,
+            producer: None,
+            tail: None,
+            trailers: Vec::new(),
+            promised: None,
+        }
     }
 
     /// A status with a short document.
@@ -253,19 +335,21 @@ impl Asked {
         );
         headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let retry = ending.cause().is_none_or(|it| it.retry != Retry::Never);
+        if let (true, Some(seconds)) = (
+            status == StatusCode::SERVICE_UNAVAILABLE && retry,
+            self.policy.retry_after_seconds(),
+        ) {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
         let parts = Parts {
-            policy: Arc::clone(&self.settings.policy),
-            client: self.client,
-            situation: self.situation(&headers, framing, &exchange),
-            said_by,
-            producer: None,
-            trailers: Vec::new(),
             promised: Some(text.len() as u64),
+            ..self.parts(self.situation(&headers, framing, &exchange), said_by)
         };
         exchange.say(ending, said_by);
         let mut body = WireBody::new(None, exchange, parts);
         if left {
-            body.stop();
+            body.break_at_once(WireEnding::Stop);
         } else {
             if has_body {
                 body.substitute(text);
@@ -279,6 +363,16 @@ impl Asked {
         *response.headers_mut() = headers;
         response
     }
+}
+
+/// Marks a response in whose place the stream is to be reset like this, before any head.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unprocessed(pub(crate) WireEnding);
+
+/// What a policy says of the client that sent these fields.
+fn client_of(headers: &HeaderMap, policy: &Policy) -> Client {
+    let field = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    policy.client(field(&USER_AGENT), field(&ACCEPT), field(&SEC_FETCH_DEST))
 }
 
 /// A problem document (RFC 9457) that tells the status and nothing of the inside.

@@ -3,9 +3,13 @@
 //! Reads: a request and the application's response. Gives: the same response with a body that
 //! carries its ending to the wire, or a 5xx when it failed before the head had to go.
 
-mod settings;
-
 mod peer;
+
+mod rules;
+
+mod route;
+
+mod settings;
 
 mod screen;
 
@@ -24,14 +28,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use endwell_core::{Ending, Policy, SaidBy};
-use http::{Request, Response, StatusCode};
+use endwell_core::{Cause, Ending, Kind, Policy, SaidBy};
+use http::{Request, Response};
 use http_body::Body as HttpBody;
 use tower_service::Service;
 
 use self::asked::Asked;
+pub(crate) use self::asked::Unprocessed;
 use self::hold::poll_interruption;
 pub use self::peer::Peer;
+pub use self::route::{Route, RouteAnswer, RouteLayer, route};
+pub use self::rules::Rule;
 pub(crate) use self::settings::Settings;
 use crate::observe::Observer;
 use crate::producer::{BoxError, cause_of, panicked};
@@ -84,6 +91,13 @@ impl Layer {
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.settings.policy = Arc::new(policy);
+        self
+    }
+
+    /// Treats some requests otherwise than the policy says; the first rule that applies counts.
+    #[must_use]
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.settings.rules.push(rule);
         self
     }
 
@@ -141,19 +155,28 @@ where
 
     fn call(&mut self, mut request: Request<R>) -> Answer<B> {
         let exchange = Exchange::new(&request, self.conn.clone(), self.settings.observer.clone());
-        let asked = Asked::of(&request, &self.settings);
+        let mut asked = Asked::of(&request, &self.settings);
         if let Some(conn) = &self.conn {
             conn.note_content(screen::has_content(request.headers()));
-            let refusal = screen::refusal(&request, conn.limits()).or_else(|| {
-                let admitted = exchange.admit(conn);
-                (!admitted).then_some(StatusCode::SERVICE_UNAVAILABLE)
-            });
-            if let Some(status) = refusal {
+            if let Some(status) = screen::refusal(&request, conn.limits()) {
                 return Answer(Box::pin(
                     async move { Ok(asked.screened(status, exchange)) },
                 ));
             }
             request.extensions_mut().insert(Peer::of(conn));
+        }
+        let (rule, request) = rules::apply(&self.settings.rules, request);
+        if let Some(rule) = rule {
+            asked.apply_rule(rule);
+        }
+        if let Some(cause) = self
+            .conn
+            .as_ref()
+            .and_then(|conn| overload(conn, &exchange))
+        {
+            return Answer(Box::pin(
+                async move { Ok(asked.unprocessed(cause, exchange)) },
+            ));
         }
         let called = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
         Answer(Box::pin(async move {
@@ -167,6 +190,15 @@ where
             })
         }))
     }
+}
+
+/// Why the application is not to see a request that is as good as others.
+fn overload(conn: &Arc<Conn>, exchange: &Exchange) -> Option<Cause> {
+    if let Some(cause) = conn.ordered() {
+        return Some(cause.clone());
+    }
+    let message = "the server has as many requests under way as it may";
+    (!exchange.admit(conn)).then(|| Cause::new(Kind::Overloaded, message))
 }
 
 /// The future of [`Endings`].

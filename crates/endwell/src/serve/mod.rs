@@ -8,6 +8,8 @@ mod controls;
 
 mod watch;
 
+mod refuse;
+
 mod connection;
 
 use std::convert::Infallible;
@@ -28,7 +30,7 @@ use tower_service::Service;
 
 use self::connection::Connection;
 pub use self::controls::{Connections, Controls};
-use crate::layer::{Endings, Settings};
+use crate::layer::{Endings, Rule, Settings};
 use crate::limits::Limits;
 use crate::listen::Listener;
 use crate::observe::Observer;
@@ -83,6 +85,12 @@ impl<S> Serve<S> {
     /// What to do about endings.
     pub fn policy(self, policy: Policy) -> Self {
         self.controls.set_policy(policy);
+        self
+    }
+
+    /// Treats some requests otherwise than the policy says; the first rule that applies counts.
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.settings.rules.push(rule);
         self
     }
 

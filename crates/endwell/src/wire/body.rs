@@ -4,12 +4,12 @@
 //! octet that would fulfil a promise before its end is proven; and an error only when
 //! everything before it has reached the peer. What the end must look like, [`plan`] decides.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use endwell_core::{
@@ -20,6 +20,7 @@ use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Sleep;
 
+use super::broken::WireBroken;
 use super::conn::{Conn, Message};
 use super::exchange::{Chunk, Exchange};
 use super::http1::{self, Flushed};
@@ -27,7 +28,8 @@ use super::http2::{Delivery, LARGEST_CHUNK};
 use super::intake::{Intake, Next};
 use super::room;
 use super::socket::Departure;
-use crate::producer::{BoxError, Slot};
+use crate::producer::{BoxError, Witness};
+use crate::tail::Link;
 
 /// The body of a response on its way to the wire. Made by [`serve`](crate::serve),
 /// [`app`](crate::app) and [`Layer`](crate::Layer).
@@ -47,10 +49,25 @@ pub struct WireBody<B> {
     flushed: Option<Flushed>,
     /// Octets sent when the connection was last asked for room.
     asked_room: u64,
-    producer: Option<Arc<Slot>>,
+    producer: Option<Witness>,
     idle: Option<Pin<Box<Sleep>>>,
+    /// Where a tail below is told what it must know.
+    tail: Option<Arc<Link>>,
+    /// The ending that the tail below was asked to tell, and how long it has for that.
+    last_word: Option<Box<LastWord>>,
     step: Step,
 }
+
+/// An ending that the server said, while the application's body puts it in band.
+struct LastWord {
+    ending: Ending,
+    said_by: SaidBy,
+    time: Pin<Box<Sleep>>,
+}
+
+/// How long a tail has for the last word. Encoders around it answer at once; a body that runs in a task of its
+/// own needs a turn of it. What does not poll its inner body any more gets no tail.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 enum Step {
     Streaming,
@@ -60,49 +77,6 @@ enum Step {
     Over,
 }
 
-/// Why a body breaks: what hyper gets, and h2 asks for its reason.
-#[derive(Debug)]
-pub struct Signal {
-    #[cfg(feature = "listen")]
-    reason: Option<h2::Error>,
-    ending: &'static str,
-}
-
-impl fmt::Display for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the response ended as {}", self.ending)
-    }
-}
-
-impl StdError for Signal {
-    /// Only our own reset code: a reason from below must never choose the one on the wire.
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        #[cfg(feature = "listen")]
-        return self.reason.as_ref().map(|reason| reason as _);
-        #[cfg(not(feature = "listen"))]
-        return None;
-    }
-}
-
-impl Signal {
-    fn new(wire: WireEnding, ending: &'static str) -> Self {
-        #[cfg(feature = "listen")]
-        let reason = match wire {
-            WireEnding::ResetStream(code) => u32::try_from(code)
-                .ok()
-                .map(|code| h2::Error::from(h2::Reason::from(code))),
-            _ => None,
-        };
-        #[cfg(not(feature = "listen"))]
-        let _ = wire;
-        Self {
-            #[cfg(feature = "listen")]
-            reason,
-            ending,
-        }
-    }
-}
-
 /// What the layer knows of a response when its body is made.
 pub(crate) struct Parts {
     pub(crate) policy: Arc<Policy>,
@@ -110,7 +84,9 @@ pub(crate) struct Parts {
     pub(crate) situation: Situation,
     pub(crate) said_by: SaidBy,
     /// Who is told how large frames best are.
-    pub(crate) producer: Option<Arc<Slot>>,
+    pub(crate) producer: Option<Witness>,
+    /// A tail below, if there is one.
+    pub(crate) tail: Option<Arc<Link>>,
     pub(crate) trailers: Vec<String>,
     pub(crate) promised: Option<u64>,
 }
@@ -138,6 +114,8 @@ where
             asked_room: 0,
             producer: parts.producer,
             idle: None,
+            tail: parts.tail,
+            last_word: None,
             step: Step::Streaming,
         }
     }
@@ -160,10 +138,10 @@ where
         self.intake.substitute(octets);
     }
 
-    /// Sends nothing: the peer has left.
-    pub(crate) fn stop(&mut self) {
+    /// Sends nothing: the peer has left, or its request is refused unprocessed.
+    pub(crate) fn break_at_once(&mut self, wire: WireEnding) {
         self.intake.close();
-        self.step = Step::Breaking(WireEnding::Stop, None);
+        self.step = Step::Breaking(wire, None);
     }
 
     /// The head is about to go: from here on the body is what hyper polls.
@@ -171,7 +149,10 @@ where
         self.situation.framing = framing;
         self.flushed = self.conn().map(|conn| Flushed::now(conn));
         if let (Some(conn), Some(producer)) = (self.conn(), &self.producer) {
-            producer.advise(conn.room());
+            producer.slot().advise(conn.room());
+        }
+        if let Some(tail) = &self.tail {
+            tail.let_go();
         }
         if self.situation.framing == Framing::CloseDelimited
             && let Some(conn) = self.conn()
@@ -203,7 +184,7 @@ where
         if octets.is_empty() {
             return None;
         }
-        let proven = self.intake.is_over();
+        let proven = self.last_word.is_none() && self.intake.is_over();
         let before = self.tally;
         self.tally.produced += octets.len() as u64;
         let Some(promised) = self.tally.promised else {
@@ -281,6 +262,42 @@ where
         self.step = Step::Breaking(wire, None);
     }
 
+    /// Ends the body in the middle. A tail below may tell a failure first; nothing else is waited for.
+    fn interrupt(&mut self, ending: Ending, said_by: SaidBy) {
+        let killed = self.conn().is_some_and(|conn| conn.killed().is_some());
+        match self.tail.take() {
+            Some(tail) if matches!(ending, Ending::Failed(_)) && !killed => {
+                self.exchange.say(ending.clone(), said_by);
+                tail.order(ending.clone());
+                self.last_word = Some(Box::new(LastWord {
+                    ending,
+                    said_by,
+                    time: Box::pin(tokio::time::sleep(LAST_WORD)),
+                }));
+            }
+            _ => self.end(ending, said_by),
+        }
+    }
+
+    /// The time for the last word is over, or the connection is.
+    fn poll_last_word(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.exchange.register(cx);
+        let over = self.conn().is_some_and(|conn| {
+            conn.killed().is_some() || (!self.is_http2() && conn.poll_departure(cx).is_ready())
+        });
+        match &mut self.last_word {
+            Some(word) if !over => word.time.as_mut().poll(cx),
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Ends as the tail below was asked to tell.
+    fn end_with_last_word(&mut self) {
+        if let Some(word) = self.last_word.take() {
+            self.end(word.ending, word.said_by);
+        }
+    }
+
     /// Hands octets to the HTTP implementation.
     fn hand_over(&mut self, mut octets: Bytes) -> Frame<Bytes> {
         if self.is_http2() {
@@ -328,7 +345,7 @@ where
             } else {
                 room::LARGEST_FRAME
             };
-            producer.advise(conn.room().min(largest));
+            producer.slot().advise(conn.room().min(largest));
         }
         Poll::Ready(())
     }
@@ -366,7 +383,10 @@ where
     }
 
     /// Waits until everything yielded is delivered, then breaks.
-    fn poll_break(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Signal>>> {
+    fn poll_break(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, WireBroken>>> {
         let Step::Breaking(wire, delivery) = &mut self.step else {
             return Poll::Ready(None);
         };
@@ -379,10 +399,10 @@ where
                 return Poll::Pending;
             }
             self.exchange.signalled();
-            return Poll::Ready(Some(Err(self.signal(wire))));
+            return Poll::Ready(Some(Err(WireBroken::new(wire))));
         };
-        if wire == WireEnding::Stop {
-            return Poll::Ready(Some(Err(self.signal(wire))));
+        if wire == WireEnding::Stop || self.situation.untouched {
+            return Poll::Ready(Some(Err(WireBroken::new(wire))));
         }
         if self.situation.protocol.is_multiplexed() {
             if self.exchange.chunks.handed() == 0 {
@@ -403,11 +423,7 @@ where
             let grace = self.policy.grace.of(self.client, round_trip);
             http1::close(conn, wire, &self.exchange, grace);
         }
-        Poll::Ready(Some(Err(self.signal(wire))))
-    }
-
-    fn signal(&self, wire: WireEnding) -> Signal {
-        Signal::new(wire, "broken")
+        Poll::Ready(Some(Err(WireBroken::new(wire))))
     }
 }
 
@@ -427,12 +443,12 @@ where
     B::Error: Into<BoxError>,
 {
     type Data = Bytes;
-    type Error = Signal;
+    type Error = WireBroken;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Signal>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, WireBroken>>> {
         let this = self.get_mut();
         loop {
             if !this.rest.is_empty() {
@@ -444,14 +460,16 @@ where
                 Step::Breaking(..) => return this.poll_break(cx),
                 Step::Over => return Poll::Ready(None),
             }
-            if let Some(cause) = this.conn().and_then(|conn| conn.ordered()).cloned() {
-                this.end(Ending::Failed(cause), SaidBy::Server);
-                continue;
-            }
-            if this.poll_room(cx).is_pending() {
-                let (ending, said_by) = ready!(this.poll_interruption(cx));
-                this.end(ending, said_by);
-                continue;
+            if this.last_word.is_none() {
+                if let Some(cause) = this.conn().and_then(|conn| conn.ordered()).cloned() {
+                    this.interrupt(Ending::Failed(cause), SaidBy::Server);
+                    continue;
+                }
+                if this.poll_room(cx).is_pending() {
+                    let (ending, said_by) = ready!(this.poll_interruption(cx));
+                    this.interrupt(ending, said_by);
+                    continue;
+                }
             }
             match this.intake.poll_next(cx) {
                 Poll::Ready(Next::Octets(octets)) => {
@@ -459,6 +477,11 @@ where
                     if let Some(octets) = this.take(octets) {
                         return Poll::Ready(Some(Ok(this.hand_over(octets))));
                     }
+                }
+                Poll::Ready(Next::Complete | Next::Trailers(_) | Next::Broken(_))
+                    if this.last_word.is_some() =>
+                {
+                    this.end_with_last_word();
                 }
                 Poll::Ready(Next::Trailers(fields)) => {
                     if let Some(frame) = this.trailers(*fields) {
@@ -469,13 +492,17 @@ where
                     this.end(Ending::Complete, this.intake.said_by());
                 }
                 Poll::Ready(Next::Broken(broken)) => this.end(broken.0, broken.1),
+                Poll::Pending if this.last_word.is_some() => {
+                    ready!(this.poll_last_word(cx));
+                    this.end_with_last_word();
+                }
                 Poll::Pending => {
                     let interrupted = match this.poll_interruption(cx) {
                         Poll::Pending => this.poll_idle(cx),
                         interrupted => interrupted,
                     };
                     let (ending, said_by) = ready!(interrupted);
-                    this.end(ending, said_by);
+                    this.interrupt(ending, said_by);
                 }
             }
         }
@@ -553,6 +580,12 @@ where
 }
 
 impl<B> WireBody<B> {
+    /// The server loop resets the stream in place of this body.
+    #[cfg(feature = "listen")]
+    pub(crate) fn reset_by_server(&self) {
+        self.exchange.signalled();
+    }
+
     /// Counts what was sent and leaves the record to whoever lets go last.
     fn account(&mut self) {
         let over = matches!(self.step, Step::Over);

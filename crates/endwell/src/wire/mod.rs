@@ -24,6 +24,8 @@ pub(crate) mod exchange;
 
 pub(crate) mod intake;
 
+pub(crate) mod broken;
+
 mod http1;
 
 mod http2;
