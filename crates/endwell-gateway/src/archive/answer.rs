@@ -186,15 +186,12 @@ fn streamed(wanted: &Wanted, listing: Arc<Listing>, coding: Option<Coding>) -> R
         }
         ArchiveOnError::Degrade => OnError::LeaveOut,
     };
-    let made = if wanted.method == Method::HEAD {
-        Body::full("")
-    } else {
-        let tree = Arc::clone(&listing.tree);
-        let packer = Packer::whole(tree, Tar::default(), wanted.growing, on_error, None);
-        match coding {
-            Some(coding) => compressed(packer, coding),
-            None => body(packer),
-        }
+    // Of the answer to HEAD the body is never asked for a frame, and promises no length.
+    let tree = Arc::clone(&listing.tree);
+    let packer = Packer::whole(tree, Tar::default(), wanted.growing, on_error, None);
+    let made = match coding {
+        Some(coding) => compressed(packer, coding),
+        None => body(packer),
     };
     let mut response = made.into_http();
     response.headers_mut().extend(described);
