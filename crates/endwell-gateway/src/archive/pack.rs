@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use endwell::{Cause, Kind};
 
+use super::ahead::Ahead;
 use super::broken::{Broken, Why};
 use super::folders::Folders;
 use super::open::Open;
@@ -118,6 +119,7 @@ pub(super) struct Packer<F> {
     growing: Growing,
     on_error: OnError,
     folders: Folders,
+    ahead: Ahead,
     step: Step,
     /// What has no room in the frame before, and how many octets of it have been put out.
     owed: Vec<u8>,
@@ -230,6 +232,7 @@ impl<F: Format> Packer<F> {
             growing,
             on_error,
             folders: Folders::default(),
+            ahead: Ahead::default(),
             step: Step::Begin,
             owed: Vec::new(),
             paid: 0,
@@ -347,7 +350,13 @@ impl<F: Format> Packer<F> {
             // There is room for it in memory.
             let octets = room.min(content.rest_octets()).min(content.undivided) as usize;
             let into = &mut frame.frame.as_mut()[frame.filled..frame.filled + octets];
-            match content.open.read(at, into, disk) {
+            let mut read = content.open.read(at, into, Disk::Cached);
+            let at_once = matches!(read, Ok(true));
+            self.ahead.note(at_once);
+            if disk == Disk::Any && matches!(read, Ok(false)) {
+                read = content.open.read(at, into, Disk::Any);
+            }
+            match read {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
                 Err(why) => return Err(content.stopped(why)),
@@ -456,13 +465,12 @@ impl<F: Format> Packer<F> {
     fn open(&mut self, tree: &Tree, at: usize) -> Result<Open, Why> {
         let folder = self.folders.open(tree, tree.parent(at));
         let folder = folder.map_err(|shut| Why::of_open(&shut.error))?;
-        let packed = tree.entries[at];
-        Open::new(
-            folder,
-            packed.name(&tree.names),
-            packed.facts(),
-            self.growing,
-        )
+        let open = match self.ahead.take(at) {
+            Some(open) => open,
+            None => Open::new(tree, at, folder, self.growing)?,
+        };
+        self.ahead.fill(tree, at, folder, self.growing);
+        Ok(open)
     }
 
     /// Reads all of a file, and proves it.
