@@ -373,7 +373,9 @@ impl Tailing {
         let octets = tail.write(ending, cause, &self.link)?;
         let end = self.given + octets.len() as u64;
         let fits = |promised: Option<u64>| promised.is_none_or(|promised| end < promised);
-        (fits(promise) && fits(self.link.promised())).then_some(octets)
+        let octets = Some(octets).filter(|_| fits(promise) && fits(self.link.promised()))?;
+        self.link.tell();
+        Some(octets)
     }
 }
 
