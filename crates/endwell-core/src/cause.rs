@@ -169,6 +169,10 @@ kinds! {
     ProducerIdle, "producer_idle", Producer, 504;
     /// The source changed while it was being sent.
     SourceChanged, "source_changed", Producer, 500;
+    /// The program whose output is sent did not end well.
+    CommandFailed, "command_failed", Producer, 500;
+    /// The program whose output is sent ran for longer than it may.
+    CommandTimeout, "command_timeout", Producer, 504;
     /// More octets were produced than `Content-Length` had promised.
     LengthExceeded, "length_exceeded", Producer, 500;
     /// The producer said complete below the promised length.
@@ -235,6 +239,8 @@ impl Kind {
             | Self::ProducerDropped
             | Self::ProducerPanicked
             | Self::ProducerIdle
+            | Self::CommandFailed
+            | Self::CommandTimeout
             | Self::SourceChanged
             | Self::LengthExceeded
             | Self::LengthShort
@@ -258,6 +264,8 @@ impl Kind {
             | Self::ProducerPanicked
             | Self::ProducerIdle
             | Self::SourceChanged
+            | Self::CommandFailed
+            | Self::CommandTimeout
             | Self::ServerShutdown
             | Self::InternalError
             | Self::ClientGone

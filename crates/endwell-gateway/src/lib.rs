@@ -17,11 +17,11 @@
 
 mod target;
 
-pub mod source;
-
 mod media;
 
 mod validators;
+
+pub mod source;
 
 mod conditions;
 
@@ -29,15 +29,23 @@ mod accept;
 
 mod range;
 
+mod multipart;
+
 mod query;
 
 mod disposition;
 
 mod reply;
 
+mod answer;
+
+mod route;
+
 mod guard;
 
 mod listing;
+
+mod archive;
 
 mod files;
 
@@ -59,7 +67,10 @@ pub mod run;
 pub mod fuzzing;
 
 pub use admin::{Admin, Readiness};
+pub use archive::{ArchiveOnError, Archives};
 pub use files::Files;
 pub use guard::{BadNetwork, BadUser, Guard, Guarded, Networks, Users};
 pub use metrics::{Exposition, Metrics, Total};
+pub use route::Routes;
 pub use source::file::Growing;
+pub use validators::Validators;

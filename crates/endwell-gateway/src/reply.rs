@@ -24,6 +24,15 @@ pub(crate) fn status(status: StatusCode, path: &str) -> Response<Body> {
     response
 }
 
+/// A status with a line that names it and the path, and why.
+pub(crate) fn because(code: StatusCode, path: &str, why: &str) -> Response<Body> {
+    let reason = code.canonical_reason().unwrap_or("Error");
+    let (path, why) = (escaped(path), escaped(why));
+    let text = format!("{} {reason}: {path}: {why}\n", code.as_u16());
+    let (head, _) = status(code, "").into_parts();
+    Response::from_parts(head, Body::full(text))
+}
+
 /// 405: only these methods.
 pub(crate) fn method_not_allowed(path: &str) -> Response<Body> {
     let mut response = status(StatusCode::METHOD_NOT_ALLOWED, path);

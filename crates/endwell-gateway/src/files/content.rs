@@ -17,11 +17,12 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::known::Key;
-use super::parts::Multipart;
+use super::parts;
 use super::reading::Hashing;
 use super::settings::Settings;
 use crate::accept::{self, Coding};
 use crate::conditions::{self, Condition, list, single};
+use crate::multipart::Multipart;
 use crate::range::{self, Asked};
 use crate::source::file::Opened;
 use crate::validators::Validators;
@@ -223,7 +224,7 @@ fn partial(
             return whole(request, settings, found);
         }
         let content_type = parts.content_type();
-        let mut response = parts.body(found.opened).into_http();
+        let mut response = parts::body(parts, found.opened).into_http();
         let headers = response.headers_mut();
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         headers.extend(field(CONTENT_TYPE, content_type));

@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use endwell::Body;
@@ -19,6 +20,7 @@ use super::checksum;
 use super::choose::{choose, is_negotiated};
 use super::content::{self, Found};
 use super::settings::Settings;
+use crate::archive::{Archives, Asked, Form, Wanted};
 use crate::query::Query;
 use crate::source::Disk;
 use crate::source::place::{OpenError, Place};
@@ -26,13 +28,27 @@ use crate::target::Target;
 use crate::validators::Validators;
 use crate::{accept, listing, reply};
 
-/// Makes the response to a GET or HEAD; [`OpenError::Waits`] when a disk must be waited for and may
+/// What a request gets.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the one that must be quick"
+)]
+pub(super) enum Answer {
+    /// This.
+    Response(Response<Body>),
+    /// An archive, which takes its time before its head.
+    Archive(Box<Wanted>),
+}
+
+impl From<Response<Body>> for Answer {
+    fn from(response: Response<Body>) -> Self {
+        Self::Response(response)
+    }
+}
+
+/// Finds the answer to a GET or HEAD; [`OpenError::Waits`] when a disk must be waited for and may
 /// not be.
-pub(super) fn look(
-    settings: &Settings,
-    request: &Parts,
-    disk: Disk,
-) -> Result<Response<Body>, OpenError> {
+pub(super) fn look(settings: &Settings, request: &Parts, disk: Disk) -> Result<Answer, OpenError> {
     if disk == Disk::Cached && content::wants_digest(&request.headers) {
         return Err(OpenError::Waits);
     }
@@ -47,7 +63,7 @@ pub(super) fn look(
         None => Err(OpenError::NotFound),
     };
     match found {
-        Err(OpenError::NotFound) => looking.not_found(target.as_ref()),
+        Err(OpenError::NotFound) => looking.not_found(target.as_ref()).map(Answer::from),
         found => found,
     }
 }
@@ -59,27 +75,38 @@ struct Looking<'a> {
 }
 
 impl Looking<'_> {
-    fn target(&self, target: &Target) -> Result<Response<Body>, OpenError> {
+    fn target(&self, target: &Target) -> Result<Answer, OpenError> {
         let path = self.request.uri.path();
         let place = match self.settings.find(target.names(), self.disk) {
             Err(OpenError::NotFound) if self.settings.digests && !target.is_folder() => {
-                return self.named_digest(target.names());
+                return self.named_digest(target.names()).map(Answer::from);
             }
             found => found?,
         };
         match (place.is_folder(), target.is_folder()) {
             (true, true) => self.folder(&place, target.names()),
-            (true, false) => Ok(reply::add_slash(path, self.request.uri.query())),
+            (true, false) => Ok(reply::add_slash(path, self.request.uri.query()).into()),
             (false, true) => Err(OpenError::NotFound),
-            (false, false) => self.file(&place, target.names(), None),
+            (false, false) => self.file(&place, target.names(), None).map(Answer::from),
         }
     }
 
-    fn folder(&self, place: &Place, names: &Path) -> Result<Response<Body>, OpenError> {
+    fn folder(&self, place: &Place, names: &Path) -> Result<Answer, OpenError> {
+        let asked = Form::asked(self.request.uri.query());
+        let always = self.settings.archives == Archives::Always;
+        match asked {
+            Asked::For(form) if always => return Ok(self.archive(place, names, form)),
+            Asked::No | Asked::For(_) | Asked::Unknown => {}
+        }
         if let Some(index) = &self.settings.index {
             let index = names.join(index);
             match self.settings.find(&index, self.disk) {
-                Ok(page) if page.is_file() => return self.file(&page, &index, None),
+                Ok(page) if page.is_file() => {
+                    return match asked {
+                        Asked::No => self.file(&page, &index, None).map(Answer::from),
+                        Asked::For(_) | Asked::Unknown => Ok(self.no_archive(asked)),
+                    };
+                }
                 Ok(_) | Err(OpenError::NotFound) => {}
                 Err(error) => return Err(error),
             }
@@ -87,10 +114,44 @@ impl Looking<'_> {
         if !self.settings.listing {
             return Err(OpenError::NotFound);
         }
-        if self.disk == Disk::Cached {
-            return Err(OpenError::Waits);
+        match asked {
+            Asked::No if self.disk == Disk::Cached => Err(OpenError::Waits),
+            Asked::No => {
+                listing::respond(self.request, place, self.settings.hidden).map(Answer::from)
+            }
+            Asked::For(form) if self.settings.archives == Archives::Listed => {
+                Ok(self.archive(place, names, form))
+            }
+            Asked::For(_) | Asked::Unknown => Ok(self.no_archive(asked)),
         }
-        listing::respond(self.request, place, self.settings.hidden)
+    }
+
+    fn archive(&self, place: &Place, names: &Path, form: Form) -> Answer {
+        // The name of the folder that is served is nobody's business.
+        let name = names.file_name().unwrap_or(OsStr::new("archive"));
+        Answer::Archive(Box::new(Wanted {
+            place: place.clone(),
+            form,
+            name: name.as_encoded_bytes().to_vec(),
+            method: self.request.method.clone(),
+            path: self.request.uri.path().to_owned(),
+            headers: self.request.headers.clone(),
+            hidden: self.settings.hidden,
+            growing: self.settings.growing,
+            on_error: self.settings.archive_on_error,
+            state: Arc::clone(&self.settings.archiving),
+        }))
+    }
+
+    /// 400 for a form that there is not; 404 where there is no archive.
+    fn no_archive(&self, asked: Asked) -> Answer {
+        let path = self.request.uri.path();
+        if asked == Asked::Unknown {
+            let why = format!("what there is: {}", Form::choices());
+            return reply::because(StatusCode::BAD_REQUEST, path, &why).into();
+        }
+        let why = "there is no archive of this folder";
+        reply::because(StatusCode::NOT_FOUND, path, why).into()
     }
 
     /// `names` is the file as it was asked for; `vary` what else than codings it depends on.

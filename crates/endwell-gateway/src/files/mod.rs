@@ -32,7 +32,9 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tower_service::Service;
 
+use self::look::Answer;
 use self::settings::Settings;
+use crate::archive::{self, ArchiveOnError, Archives};
 use crate::reply;
 use crate::source::Disk;
 use crate::source::file::{Growing, blocking, still_waits};
@@ -162,24 +164,45 @@ impl Files {
         self.set(|settings| settings.digests = digests)
     }
 
+    /// Of which folders there are archives (`?archive=tar`, `tar.gz`, `tar.zst`): of those that are
+    /// listed, by default.
+    #[must_use]
+    pub fn archives(self, archives: Archives) -> Self {
+        self.set(|settings| settings.archives = archives)
+    }
+
+    /// What to do about an entry that cannot be archived.
+    #[must_use]
+    pub fn archive_on_error(self, on_error: ArchiveOnError) -> Self {
+        self.set(|settings| settings.archive_on_error = on_error)
+    }
+
     /// The folder, as an absolute path.
     pub fn root(&self) -> &Path {
         self.settings.root.path()
     }
 
+    /// The `Content-Type` of a file with this name.
+    pub(crate) fn type_of(&self, name: &Path) -> HeaderValue {
+        self.settings.media_type(name)
+    }
+
     /// Makes the response to a GET or HEAD; `None` when a disk must be waited for and may not be.
-    fn respond(&self, request: &Parts, disk: Disk) -> Option<Response<Body>> {
+    fn respond(&self, request: &Parts, disk: Disk) -> Option<Answer> {
         let path = request.uri.path();
-        Some(match look::look(&self.settings, request, disk) {
-            Ok(response) => response,
-            Err(OpenError::Waits) => return None,
-            Err(OpenError::NotFound) => reply::status(StatusCode::NOT_FOUND, path),
-            Err(OpenError::Forbidden) => reply::status(StatusCode::FORBIDDEN, path),
-            Err(OpenError::Failed { path, source }) => {
-                let message = format!("cannot open {}: {source}", path.display());
-                reply::failed(Cause::producer(message))
+        Some(
+            match look::look(&self.settings, request, disk) {
+                Ok(answer) => return Some(answer),
+                Err(OpenError::Waits) => return None,
+                Err(OpenError::NotFound) => reply::status(StatusCode::NOT_FOUND, path),
+                Err(OpenError::Forbidden) => reply::status(StatusCode::FORBIDDEN, path),
+                Err(OpenError::Failed { path, source }) => {
+                    let message = format!("cannot open {}: {source}", path.display());
+                    reply::failed(Cause::producer(message))
+                }
             }
-        })
+            .into(),
+        )
     }
 }
 
@@ -201,8 +224,12 @@ impl<B> Service<Request<B>> for Files {
             return Responding::ready(reply::method_not_allowed(request.uri.path()));
         }
         // What is in the caches is answered here: to hand it to another thread costs more.
-        if let Some(response) = self.respond(&request, Disk::Cached) {
-            return Responding::ready(response);
+        match self.respond(&request, Disk::Cached) {
+            Some(Answer::Response(response)) => return Responding::ready(response),
+            Some(Answer::Archive(wanted)) => {
+                return Responding::Waiting(Box::pin(archive::respond(*wanted)));
+            }
+            None => {}
         }
         let files = self.clone();
         Responding::Waiting(Box::pin(async move {
@@ -210,7 +237,11 @@ impl<B> Service<Request<B>> for Files {
                 let response = files.respond(&request, Disk::Any);
                 response.ok_or_else(still_waits)
             };
-            blocking(respond).await.unwrap_or_else(reply::failed)
+            match blocking(respond).await {
+                Ok(Answer::Response(response)) => response,
+                Ok(Answer::Archive(wanted)) => archive::respond(*wanted).await,
+                Err(cause) => reply::failed(cause),
+            }
         }))
     }
 }

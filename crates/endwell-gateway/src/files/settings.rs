@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::known::Known;
+use crate::archive::{self, ArchiveOnError, Archives};
 use crate::media;
 use crate::source::file::{Growing, Opened};
 use crate::source::place::{OpenError, Place, Root};
@@ -33,6 +34,9 @@ pub(super) struct Settings {
     /// Extensions in lower case; the first that fits counts.
     pub(super) media_types: Vec<(String, HeaderValue)>,
     pub(super) known: Arc<Known>,
+    pub(super) archives: Archives,
+    pub(super) archive_on_error: ArchiveOnError,
+    pub(super) archiving: Arc<archive::State>,
 }
 
 impl Settings {
@@ -51,6 +55,9 @@ impl Settings {
             cache_control: None,
             media_types: Vec::new(),
             known: Arc::default(),
+            archives: Archives::default(),
+            archive_on_error: ArchiveOnError::default(),
+            archiving: Arc::default(),
         }
     }
 

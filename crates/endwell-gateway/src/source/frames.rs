@@ -16,14 +16,14 @@ static FREE: [Mutex<Vec<Vec<u8>>>; SIZES.len()] = [const { Mutex::new(Vec::new()
 
 /// A buffer to read into.
 #[derive(Debug)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     octets: Vec<u8>,
     length: usize,
 }
 
 impl Frame {
     /// A buffer of so many octets, whatever they are.
-    pub(super) fn new(length: usize) -> Self {
+    pub(crate) fn new(length: usize) -> Self {
         let octets = match size_of(length) {
             Some(at) => free(at).pop().unwrap_or_else(|| vec![0; SIZES[at]]),
             None => vec![0; length],
@@ -31,12 +31,23 @@ impl Frame {
         Self { octets, length }
     }
 
-    pub(super) fn as_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn as_mut(&mut self) -> &mut [u8] {
         &mut self.octets[..self.length]
     }
 
+    /// The first octets, where no more were read.
+    pub(super) fn into_first(mut self, octets: usize) -> Bytes {
+        self.length = octets.min(self.length);
+        self.into_bytes()
+    }
+
+    /// Keeps only the first octets, if there are more.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+    }
+
     /// What was read; the buffer comes back when the last of it is dropped.
-    pub(super) fn into_bytes(self) -> Bytes {
+    pub(crate) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
     }
 }
@@ -89,6 +100,7 @@ mod tests {
             frame.as_mut().fill(7);
             let octets = frame.into_bytes();
             assert!(octets.len() == length && octets.iter().all(|octet| *octet == 7));
+            assert_eq!(Frame::new(length).into_first(100).len(), length.min(100));
         }
     }
 }

@@ -8,7 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub(super) use below::{Handle, hold, is_remote, open_below, status_below};
-pub(super) use imp::{is_in_memory, is_link_loop, open, path_of, read_at};
+pub(crate) use imp::{is_in_memory, read_at};
+pub(super) use imp::{is_link_loop, open, path_of};
 
 /// Whether a disk, or a network behind it, may be waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,12 +219,7 @@ mod imp {
     }
 
     /// `pread`; `WouldBlock` where the octets are not in memory and no disk may be waited for.
-    pub(in super::super) fn read_at(
-        file: &File,
-        into: &mut [u8],
-        at: u64,
-        disk: Disk,
-    ) -> io::Result<usize> {
+    pub(crate) fn read_at(file: &File, into: &mut [u8], at: u64, disk: Disk) -> io::Result<usize> {
         match disk {
             Disk::Any => file.read_at(into, at),
             Disk::Cached => read_cached(file, into, at),
@@ -253,7 +249,7 @@ mod imp {
 
     /// Whether its file system is `tmpfs` or `ramfs`.
     #[cfg(target_os = "linux")]
-    pub(in super::super) fn is_in_memory(file: &File) -> bool {
+    pub(crate) fn is_in_memory(file: &File) -> bool {
         const TMPFS: u64 = 0x0102_1994;
         const RAMFS: u64 = 0x8584_58f6;
         rustix::fs::fstatfs(file).is_ok_and(|system| {
@@ -269,7 +265,7 @@ mod imp {
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(in super::super) fn is_in_memory(_: &File) -> bool {
+    pub(crate) fn is_in_memory(_: &File) -> bool {
         false
     }
 
@@ -319,19 +315,14 @@ mod imp {
         File::open(path)
     }
 
-    pub(in super::super) fn read_at(
-        file: &File,
-        into: &mut [u8],
-        at: u64,
-        disk: Disk,
-    ) -> io::Result<usize> {
+    pub(crate) fn read_at(file: &File, into: &mut [u8], at: u64, disk: Disk) -> io::Result<usize> {
         match disk {
             Disk::Any => file.seek_read(into, at),
             Disk::Cached => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
-    pub(in super::super) fn is_in_memory(_: &File) -> bool {
+    pub(crate) fn is_in_memory(_: &File) -> bool {
         false
     }
 

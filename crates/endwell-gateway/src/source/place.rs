@@ -272,6 +272,17 @@ impl Place {
         Ok((file, metadata))
     }
 
+    /// Opens a folder, to read the names in it and what is below them. Blocks.
+    #[cfg(unix)]
+    pub(crate) fn open_folder(&self) -> Result<File, OpenError> {
+        let (folder, metadata) = self.open(Disk::Any)?;
+        if metadata.is_dir() {
+            Ok(folder)
+        } else {
+            Err(OpenError::NotFound)
+        }
+    }
+
     /// Whether it is a folder.
     pub fn is_folder(&self) -> bool {
         self.metadata.is_dir()

@@ -19,6 +19,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use http_body::Body as HttpBody;
 
 use super::hold::HowToHold;
+use super::kept;
 use super::lists::lists;
 use super::settings::Settings;
 use super::trailing::{Announcing, Wishes};
@@ -32,6 +33,8 @@ const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// `Incremental` (draft-ietf-httpbis-incremental).
 const INCREMENTAL: HeaderName = HeaderName::from_static("incremental");
+/// `Last-Event-ID` (WHATWG HTML, section 9.2.4).
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// `grpc-status`, of a response that has no body.
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
@@ -47,6 +50,8 @@ pub(super) struct Asked {
     client: Client,
     wishes: Wishes,
     incremental: bool,
+    /// What an event stream that is resumed goes on from.
+    last_event: Option<HeaderValue>,
 }
 
 impl Asked {
@@ -68,6 +73,7 @@ impl Asked {
             incremental: headers
                 .get(&INCREMENTAL)
                 .is_some_and(|value| value.as_bytes().starts_with(b"?1")),
+            last_event: headers.get(&LAST_EVENT_ID).cloned(),
         }
     }
 
@@ -107,6 +113,12 @@ impl Asked {
             || (self.method == Method::CONNECT && head.status.is_success());
         let framing = Framing::of(self.protocol, has_body, promised);
         let marker = head.extensions.remove::<Marker>().unwrap_or_default();
+        if let Some(witness) = &marker.witness {
+            exchange.tells(witness.clone());
+        }
+        if let Some(tail) = &marker.tail {
+            tail.hold(promised, self.last_event.clone());
+        }
         let announced = self.wishes.announce(
             &Announcing {
                 protocol: self.protocol,
@@ -126,7 +138,8 @@ impl Asked {
             ..self.situation(&head.headers, framing, &exchange)
         };
         let parts = Parts {
-            producer: marker.slot,
+            producer: marker.witness,
+            tail: marker.tail,
             trailing: announced.trailing,
             promised,
             keeps_length: announced.keeps_length,
@@ -146,7 +159,9 @@ impl Asked {
                 &self.settings.held,
             );
             if let Err((ending, said_by)) = how.hold(&mut body, framing).await {
-                return self.replace(body, ending, said_by);
+                let mut response = self.replace(body, ending, said_by);
+                kept::carry(&head.headers, response.headers_mut());
+                return response;
             }
         }
         if let Some(status) = grpc_failure(&head.headers) {
@@ -295,6 +310,7 @@ impl Asked {
             situation,
             said_by,
             producer: None,
+            tail: None,
             trailing: Trailing::Nothing,
             promised: None,
             keeps_length: true,

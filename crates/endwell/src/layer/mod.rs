@@ -15,6 +15,8 @@ mod screen;
 
 mod hold;
 
+mod kept;
+
 mod lists;
 
 mod trailing;
@@ -48,8 +50,32 @@ use crate::wire::body::WireBody;
 use crate::wire::conn::Conn;
 use crate::wire::exchange::Exchange;
 
+/// Makes the middleware for a server that keeps its own listener and loop.
+///
+/// It gives policy, held heads, caught panics and records; **it gives no lossless abort**, which needs
+/// [`serve`](crate::serve), or [`listen`](crate::listen) with [`app`](crate::app). Put it outermost.
+///
+/// # On the wire
+/// - HTTP/1.1: a failure has no last chunk, or a short body; hyper flushes what it has, if nothing outside this layer buffers.
+/// - HTTP/1.0, close-delimited: a plain close cannot tell a failure, so the body is held whole up to 1 MiB, and refused
+///   with 505 beyond ([`Policy::http10_unprotected`]).
+/// - HTTP/2: `RST_STREAM(INTERNAL_ERROR)`, which may overtake octets, and even the head.
+/// - A failure before the first octet is a 5xx on each of them.
+///
+/// # Examples
+/// ```no_run
+/// # async fn run() -> std::io::Result<()> {
+/// let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let app = axum::Router::new().layer(endwell::layer());
+/// axum::serve(tcp, app).await
+/// # }
+/// ```
+pub fn layer() -> Layer {
+    Layer::default()
+}
+
 /// A [`tower_layer::Layer`] that gives policy, held heads, caught panics and records to any
-/// server.
+/// server; [`layer`] makes one.
 ///
 /// Without a listener of ours the wire's last step is out of reach: hyper may throw away what
 /// it holds when a body breaks (on HTTP/2 also the head), and a close-delimited HTTP/1.0 body
@@ -60,7 +86,7 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// With the default [`Policy`] and no observer.
+    /// With the default [`Policy`] and no observer, as [`layer`] does.
     pub fn new() -> Self {
         Self::default()
     }

@@ -39,9 +39,11 @@ use crate::wire::close::{closing, settled};
 
 /// How long bodies may run on after [`Shutdown::drain`] by default.
 const DRAIN: Duration = Duration::from_secs(30);
+
 /// Serves an application, with endings that no peer can mistake.
 ///
-/// `app` is any tower service over hyper requests, such as an `axum::Router`. HTTP/1.0,
+/// `listener` is a `TcpListener`, a `UnixListener`, or what [`listen`](crate::listen) makes of one, which can also
+/// speak TLS. `app` is any tower service over hyper requests, such as an `axum::Router`. HTTP/1.0,
 /// HTTP/1.1 and HTTP/2 (by prior knowledge, or by ALPN over TLS) share the port.
 ///
 /// # Cancel safety
@@ -53,12 +55,12 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// # async fn run() -> std::io::Result<()> {
 /// let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 /// let app = axum::Router::new();
-/// endwell::serve(endwell::listen(tcp), app).await
+/// endwell::serve(tcp, app).await
 /// # }
 /// ```
-pub fn serve<S>(listener: Listener, app: S) -> Serve<S> {
+pub fn serve<S>(listener: impl Into<Listener>, app: S) -> Serve<S> {
     Serve {
-        listener,
+        listener: listener.into(),
         app,
         settings: Settings::default(),
         controls: Controls::default(),

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use endwell_core::{
@@ -27,7 +28,8 @@ use super::intake::{Intake, Next};
 use super::room;
 use super::socket::Departure;
 use super::trailing::{SourceSays, Trailing};
-use crate::producer::{BoxError, Slot};
+use crate::producer::{BoxError, Witness};
+use crate::tail::Link;
 
 /// The body of a response on its way to the wire. Made by [`serve`](crate::serve),
 /// [`app`](crate::app) and [`Layer`](crate::Layer).
@@ -50,10 +52,25 @@ pub struct WireBody<B> {
     flushed: Option<Flushed>,
     /// Octets sent when the connection was last asked for room.
     asked_room: u64,
-    producer: Option<Arc<Slot>>,
+    producer: Option<Witness>,
     idle: Option<Pin<Box<Sleep>>>,
+    /// Where a tail below is told what it must know.
+    tail: Option<Arc<Link>>,
+    /// The ending that the tail below was asked to tell, and how long it has for that.
+    last_word: Option<Box<LastWord>>,
     step: Step,
 }
+
+/// An ending that the server said, while the application's body puts it in band.
+struct LastWord {
+    ending: Ending,
+    said_by: SaidBy,
+    time: Pin<Box<Sleep>>,
+}
+
+/// How long a tail has for the last word. Encoders around it answer at once; a body that runs in a task of its
+/// own needs a turn of it. What does not poll its inner body any more gets no tail.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 enum Step {
     Streaming,
@@ -70,7 +87,9 @@ pub(crate) struct Parts {
     pub(crate) situation: Situation,
     pub(crate) said_by: SaidBy,
     /// Who is told how large frames best are.
-    pub(crate) producer: Option<Arc<Slot>>,
+    pub(crate) producer: Option<Witness>,
+    /// A tail below, if there is one.
+    pub(crate) tail: Option<Arc<Link>>,
     pub(crate) trailing: Trailing,
     pub(crate) promised: Option<u64>,
     /// The promised length is sent; else it is only checked.
@@ -102,6 +121,8 @@ where
             asked_room: 0,
             producer: parts.producer,
             idle: None,
+            tail: parts.tail,
+            last_word: None,
             step: Step::Streaming,
         }
     }
@@ -140,7 +161,10 @@ where
         self.situation.framing = framing;
         self.flushed = self.conn().map(|conn| Flushed::now(conn));
         if let (Some(conn), Some(producer)) = (self.conn(), &self.producer) {
-            producer.advise(conn.room());
+            producer.slot().advise(conn.room());
+        }
+        if let Some(tail) = &self.tail {
+            tail.let_go();
         }
         if self.situation.framing == Framing::CloseDelimited
             && let Some(conn) = self.conn()
@@ -172,7 +196,7 @@ where
         if octets.is_empty() {
             return None;
         }
-        let proven = self.intake.is_over();
+        let proven = self.last_word.is_none() && self.intake.is_over();
         let before = self.tally;
         self.tally.produced += octets.len() as u64;
         let Some(promised) = self.tally.promised else {
@@ -248,6 +272,42 @@ where
             self.rest = held;
         }
         self.step = Step::Breaking(wire, None);
+    }
+
+    /// Ends the body in the middle. A tail below may tell a failure first; nothing else is waited for.
+    fn interrupt(&mut self, ending: Ending, said_by: SaidBy) {
+        let killed = self.conn().is_some_and(|conn| conn.killed().is_some());
+        match self.tail.take() {
+            Some(tail) if matches!(ending, Ending::Failed(_)) && !killed => {
+                self.exchange.say(ending.clone(), said_by);
+                tail.order(ending.clone());
+                self.last_word = Some(Box::new(LastWord {
+                    ending,
+                    said_by,
+                    time: Box::pin(tokio::time::sleep(LAST_WORD)),
+                }));
+            }
+            _ => self.end(ending, said_by),
+        }
+    }
+
+    /// The time for the last word is over, or the connection is.
+    fn poll_last_word(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.exchange.register(cx);
+        let over = self.conn().is_some_and(|conn| {
+            conn.killed().is_some() || (!self.is_http2() && conn.poll_departure(cx).is_ready())
+        });
+        match &mut self.last_word {
+            Some(word) if !over => word.time.as_mut().poll(cx),
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Ends as the tail below was asked to tell.
+    fn end_with_last_word(&mut self) {
+        if let Some(word) = self.last_word.take() {
+            self.end(word.ending, word.said_by);
+        }
     }
 
     /// The ending, or that of a body that is shorter than it promised.
@@ -328,7 +388,7 @@ where
             } else {
                 room::LARGEST_FRAME
             };
-            producer.advise(conn.room().min(largest));
+            producer.slot().advise(conn.room().min(largest));
         }
         Poll::Ready(())
     }
@@ -446,14 +506,16 @@ where
                 Step::Breaking(..) => return this.poll_break(cx),
                 Step::Over => return Poll::Ready(None),
             }
-            if let Some(cause) = this.conn().and_then(|conn| conn.ordered()).cloned() {
-                this.end(Ending::Failed(cause), SaidBy::Server);
-                continue;
-            }
-            if this.poll_room(cx).is_pending() {
-                let (ending, said_by) = ready!(this.poll_interruption(cx));
-                this.end(ending, said_by);
-                continue;
+            if this.last_word.is_none() {
+                if let Some(cause) = this.conn().and_then(|conn| conn.ordered()).cloned() {
+                    this.interrupt(Ending::Failed(cause), SaidBy::Server);
+                    continue;
+                }
+                if this.poll_room(cx).is_pending() {
+                    let (ending, said_by) = ready!(this.poll_interruption(cx));
+                    this.interrupt(ending, said_by);
+                    continue;
+                }
             }
             match this.intake.poll_next(cx) {
                 Poll::Ready(Next::Octets(octets)) => {
@@ -462,16 +524,25 @@ where
                         return Poll::Ready(Some(Ok(this.hand_over(octets))));
                     }
                 }
+                Poll::Ready(Next::Complete | Next::Trailers(_) | Next::Broken(_))
+                    if this.last_word.is_some() =>
+                {
+                    this.end_with_last_word();
+                }
                 Poll::Ready(Next::Trailers(fields)) => this.trailers(*fields),
                 Poll::Ready(Next::Complete) => this.complete(),
                 Poll::Ready(Next::Broken(broken)) => this.end(broken.0, broken.1),
+                Poll::Pending if this.last_word.is_some() => {
+                    ready!(this.poll_last_word(cx));
+                    this.end_with_last_word();
+                }
                 Poll::Pending => {
                     let interrupted = match this.poll_interruption(cx) {
                         Poll::Pending => this.poll_idle(cx),
                         interrupted => interrupted,
                     };
                     let (ending, said_by) = ready!(interrupted);
-                    this.end(ending, said_by);
+                    this.interrupt(ending, said_by);
                 }
             }
         }

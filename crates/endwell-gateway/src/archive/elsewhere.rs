@@ -1,0 +1,17 @@
+//! Archives where the system has no folders that can be held open: there are none.
+
+use endwell::Body;
+use http::{Response, StatusCode};
+
+use super::wanted::Wanted;
+use crate::reply;
+
+/// What all archives of a service share.
+#[derive(Debug, Default)]
+pub(crate) struct State;
+
+/// 501.
+pub(crate) async fn respond(wanted: Wanted) -> Response<Body> {
+    let why = "archives are not made on this operating system";
+    reply::because(StatusCode::NOT_IMPLEMENTED, &wanted.path, why)
+}
