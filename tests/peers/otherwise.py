@@ -21,20 +21,16 @@ BROKEN: dict[tuple[str, str], str] = {
     ("node-tar", "tar in tar.zst"): _FORGIVES,
 }
 
-MILLISECOND, SECOND = 10**6, 10**9
-# (reader, format): a time is told to so many nanoseconds; to one where there is no row.
-PRECISION: dict[tuple[str, str], int] = {
-    # A JavaScript Date.
-    ("node-tar", "tar"): MILLISECOND,
-    ("node-tar-strict", "tar"): MILLISECOND,
-    # The extended timestamp has seconds.
-    ("bsdtar", "zip"): SECOND,
-    ("unzip", "zip"): SECOND,
-    ("7z", "zip"): SECOND,
-    ("go", "zip"): SECOND,
-    # It looks at the time of DOS alone.
-    ("python", "zip"): 2 * SECOND,
-}
+SECOND = 10**9
+
+
+def precision(reader: str, format: str) -> int:
+    """How many nanoseconds a time may be off: what the archive holds, and what the reader makes of it."""
+    if (reader, format) == ("python", "zip"):
+        # It looks at the time of DOS alone, which has every other second.
+        return 2 * SECOND
+    # Our TAR and the extended timestamp of ZIP hold whole seconds.
+    return SECOND
 
 
 @dataclass(frozen=True)
@@ -55,17 +51,35 @@ def _with(entry: Entry, **fields) -> Entry:
     return Entry(**{**vars(entry), **fields})
 
 
+def garbled(row: tuple[bytes, Entry]) -> tuple[bytes, Entry]:
+    """Stands for: something else than is there, whatever it is."""
+    return row
+
+
 def _javascript(row: tuple[bytes, Entry]) -> tuple[bytes, Entry]:
     name, entry = row
     content = entry.content.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return name.decode("utf-8", "replace").encode(), _with(entry, content=content)
 
 
-
-
-def _links_unaged(row: tuple[bytes, Entry]) -> tuple[bytes, Entry]:
+def _by_seven_zip(row: tuple[bytes, Entry]) -> tuple[bytes, Entry]:
+    """The umask of those who extract counts, the sticky bit does not, and the owner may always write a folder."""
     name, entry = row
-    return name, _with(entry, mtime=None) if entry.kind == "link" else entry
+    if entry.mode is None:
+        return row
+    return name, _with(entry, mode=entry.mode & 0o755 | (0o700 if entry.kind == "folder" else 0))
 
 
-OTHERWISE: list[Otherwise] = []
+_NODE = ("node-tar", "node-tar-strict")
+_TEXT = "a name is text in JavaScript: what is no UTF-8 is replaced"
+_LINES = "it reads pax records by lines, not by their lengths"
+
+OTHERWISE: list[Otherwise] = [
+    *(Otherwise(node, "tar", "names_not_text", _TEXT, _javascript) for node in _NODE),
+    *(Otherwise(node, "tar", "links_not_text", _TEXT, _javascript) for node in _NODE),
+    *(Otherwise(node, "tar", "names_of_many_lines", _LINES, garbled) for node in _NODE),
+    Otherwise("bsdtar", "tar", "names_decomposed", "libarchive composes names that are UTF-8", garbled),
+    Otherwise("7z", "tar", "modes", "it applies the umask, and knows no sticky bit", _by_seven_zip),
+    Otherwise("7z", "tar", "links", "it makes no link that leads above", None),
+    Otherwise("7z", "tar", "links_outside", "it makes no link that leads out", None),
+]

@@ -150,7 +150,7 @@ def archiving(folder: Path) -> Server:
 
     Root may read what nobody may: where it runs these tests, the server does without that right.
     """
-    command = [gateway(), "serve", folder, "--tls-self-signed", "--log-format", "json"]
+    command = [gateway(), "serve", folder, "--hidden", "--tls-self-signed", "--log-format", "json"]
     for scheme in ("http", "https"):
         command += ["--listen", f"{scheme}://127.0.0.1:0"]
     if os.geteuid() == 0:

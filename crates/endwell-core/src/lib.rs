@@ -38,7 +38,7 @@ mod record;
 
 pub use cause::{Cause, Kind, Party, Retry};
 pub use ending::{Ending, SaidBy};
-pub use evidence::{Evidence, Seen};
+pub use evidence::{Confirmation, Evidence, Seen};
 pub use framing::Framing;
 pub use overrides::Override;
 pub use plan::{Asked, Document, Situation, WireEnding, plan, table};
@@ -46,7 +46,7 @@ pub use policy::{
     Client, DegradedDocuments, Grace, HalfClose, Hold, Linger, OpenChunk, Policy, Signal, Signals,
     Unprotected,
 };
-pub use protocol::{Protocol, Trailers};
+pub use protocol::{Protocol, TrailerRoom};
 pub use record::{Phase, Record};
 pub use severity::Severity;
 pub use tally::Tally;

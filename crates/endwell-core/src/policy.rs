@@ -16,7 +16,8 @@ pub struct Policy {
     /// How bad an error must be for the peer to be told. What is less only the record tells.
     ///
     /// [`Severity::Degrading`] by default: a degraded response is aborted at its end.
-    /// [`Severity::Fatal`] lets degraded responses end clean. A failed one is always told.
+    /// [`Severity::Fatal`] lets degraded responses end clean. A failed one is always told, and
+    /// what is no worse than a [`Severity::Note`] leaves a response complete.
     pub tell: Severity,
     /// How the peer is told.
     pub signal: Signal,

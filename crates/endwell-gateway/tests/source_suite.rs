@@ -7,6 +7,7 @@
 //! Not of libtest: a command needs a binary whose `main` can be a warden. `cargo test --test
 //! source_suite command/` runs those of one source, `-- --list` names them.
 #![cfg(target_os = "linux")]
+#![allow(unreachable_pub)] // as in `common`
 
 #[path = "source_suite/behaviours.rs"]
 mod behaviours;

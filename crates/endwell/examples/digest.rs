@@ -7,11 +7,10 @@
 use std::io;
 
 use axum::Router;
-use axum::http::header::TRAILER;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::HeaderName;
 use axum::routing::get;
 use endwell::core::fields::{Digest, DigestAlgorithm};
-use endwell::{Body, Format, Log, Observer};
+use endwell::{Body, Format, Log, Observer, Trailers};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 
@@ -29,16 +28,13 @@ fn numbers(reaches: u32) -> Body {
             sha256.update(&line);
             producer.send(line).await?;
         }
-        let digest = Digest::new(DigestAlgorithm::Sha256, sha256.finalize().to_vec());
-        let field = digest.ok_or("a digest of another length")?.to_field();
-        producer.trailers(HeaderMap::from_iter([(
-            REPR_DIGEST,
-            HeaderValue::from_str(&field)?,
-        )]));
+        let digest = Digest::new(DigestAlgorithm::Sha256, sha256.finalize().to_vec())
+            .ok_or("a digest of another length")?;
+        producer.trailers(Trailers::new().repr_digest(&digest));
         Ok(producer.finish())
     });
     // HTTP/1.1 sends what was announced.
-    body.header(TRAILER, REPR_DIGEST.as_str())
+    body.may_trail([REPR_DIGEST])
 }
 
 pub(crate) async fn run(tcp: TcpListener, records: impl Observer) -> io::Result<()> {

@@ -2,14 +2,26 @@
 //!
 //! It listens on two ports, plain and TLS, and prints their URLs. Targets look like
 //! `/script?fault=mid&size=400000&cut=300000&frame=16384&promise=false`; the faults are those
-//! of `tests/support/script.rs`. With `&keep=3600` caches may keep the answer for so many seconds. Records go to standard
-//! output as JSON.
+//! of `tests/support/script.rs`. With `&keep=3600` caches may keep the answer for so many seconds. The routes of the
+//! examples `sse`, `ndjson` and `html` are there too. Records go to standard output as JSON.
 
 #[path = "../tests/support/script.rs"]
 mod script;
 
 #[path = "../tests/support/certificate.rs"]
 mod certificate;
+
+#[allow(dead_code, unreachable_pub)]
+#[path = "sse.rs"]
+mod sse;
+
+#[allow(dead_code, unreachable_pub)]
+#[path = "ndjson.rs"]
+mod ndjson;
+
+#[allow(dead_code, unreachable_pub)]
+#[path = "html.rs"]
+mod html;
 
 use std::future::IntoFuture;
 use std::time::Duration;
@@ -21,9 +33,13 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use endwell::{Format, Log, Policy};
 
-/// The scripts, with the Cache-Control that a request asks for.
+/// The scripts, with the Cache-Control that a request asks for; and the examples whose bodies have a tail.
 fn app() -> Router {
-    script::app().layer(from_fn(keep))
+    script::app()
+        .layer(from_fn(keep))
+        .merge(sse::app())
+        .merge(ndjson::app())
+        .merge(html::app())
 }
 
 async fn keep(request: Request, next: Next) -> Response {

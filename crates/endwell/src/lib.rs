@@ -90,6 +90,8 @@
 //! | `grpc` | tonic beside axum |
 //! | `per_client` | another signal for clients and proxies that mistake it |
 //! | `digest` | a digest behind the body, which a client verifies |
+//! | `trailer` | a client that is told a failure and keeps its connection |
+//! | `sse`, `ndjson`, `html` | the reason in band, then the abort |
 //!
 //! # Features
 //!
@@ -98,6 +100,7 @@
 //! | `axum` (default) | [`app`], `IntoResponse` for [`Body`], and `listen` |
 //! | `listen` | [`listen`], [`serve`], [`Shutdown`], [`Controls`] |
 //! | `tls` | TLS by rustls on our listener, certificates exchanged while it runs |
+//! | `tracing` | records as `tracing` events |
 //!
 //! Without any: producers, bodies and [`layer`] on http, http-body, bytes and tokio's sync and time.
 //!
@@ -111,6 +114,11 @@
 #![deny(unsafe_code)]
 
 mod observe;
+
+#[cfg(feature = "tracing")]
+mod trace;
+
+mod trailers;
 
 mod producer;
 
@@ -133,6 +141,12 @@ mod serve;
 #[cfg(feature = "axum")]
 mod app;
 
+/// The examples of the pages, compiled.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../../../docs/policy.md")]
+#[doc = include_str!("../../../docs/fields.md")]
+struct Pages;
+
 #[cfg(feature = "listen")]
 pub use body::writer;
 pub use body::{Body, Broken, channel, stream, with_tail};
@@ -147,6 +161,9 @@ pub use producer::{
     Abort, BoxError, Cancellation, ClientGone, Ended, Finished, Producer, TrySendError, Writer,
 };
 pub use tail::{InvalidBoundary, Tail};
+#[cfg(feature = "tracing")]
+pub use trace::Events;
+pub use trailers::{NotATrailer, Trailers};
 pub use wire::body::WireBody;
 pub use wire::broken::WireBroken;
 pub use wire::exchange::protocol;

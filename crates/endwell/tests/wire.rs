@@ -238,7 +238,7 @@ fn trailers_follow_a_complete_body_where_they_can() {
                 producer.send("digested").await?;
                 let mut fields = HeaderMap::new();
                 fields.insert("x-digest", "abc".parse()?);
-                producer.trailers(fields);
+                producer.trailers(fields.try_into()?);
                 Ok(producer.finish())
             });
             ([(header::TRAILER, "x-digest")], body)
@@ -260,6 +260,7 @@ fn trailers_follow_a_complete_body_where_they_can() {
     for (target, sent) in [("/?asked", 1), ("/?not-asked", 0), ("/?h2", 1)] {
         let record = server.record(target);
         assert_eq!(record.trailers_sent.len(), sent, "{}", record.json());
+        assert_eq!(record.trailers_dropped.len(), 1 - sent, "{}", record.json());
     }
 }
 
@@ -716,7 +717,7 @@ fn trailers_after_a_promised_length_leave_a_complete_record() {
                     }
                     let mut fields = HeaderMap::new();
                     fields.insert("x-digest", "abc".parse()?);
-                    producer.trailers(fields);
+                    producer.trailers(fields.try_into()?);
                     Ok(producer.finish())
                 })
                 .promise(octets as u64)

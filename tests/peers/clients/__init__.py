@@ -22,6 +22,7 @@ def all_clients(folder: Path) -> list[Client]:
     from .archives import Archives
     from .chromium import Chromium
     from .curl import Curl
+    from .events import Browser, HttpxSse, Parser
     from .go import Go
     from .listing import Listing
     from .nghttp import Nghttp
@@ -32,6 +33,9 @@ def all_clients(folder: Path) -> list[Client]:
     return [
         Chromium(folder),
         Listing(folder),
+        Browser(folder),
+        Parser(folder),
+        HttpxSse(folder),
         Curl(folder),
         Wget(folder),
         Python(folder, "python"),

@@ -53,6 +53,10 @@ func ofTar(from io.Reader) (rows [][]any, err error) {
 		if err != nil {
 			return nil, err
 		}
+		if entry.Typeflag == tar.TypeXGlobalHeader {
+			// Not a file: what is said of the whole archive, which other readers do not show.
+			continue
+		}
 		kind, size, content := fmt.Sprintf("type %q", entry.Typeflag), int64(0), ""
 		switch entry.Typeflag {
 		case tar.TypeReg:

@@ -42,6 +42,7 @@ class Peers:
     _files: dict[Callable, Files] = field(default_factory=dict)
     _examples: dict[str, Example] = field(default_factory=dict)
     _archives: tuple[Path, Server] | None = None
+    _once: dict[type, object] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def files(self, fill: Callable[[Path], None]) -> str:
@@ -68,8 +69,17 @@ class Peers:
                 self._archives = folder, archiving(folder)
             return self._archives
 
+    def once(self, what: type):
+        """What a suite needs beside these, made of a folder once; it is stopped at the end."""
+        with self._lock:
+            if what not in self._once:
+                self._once[what] = what(self.folder / what.__name__.lower())
+            return self._once[what]
+
     def stop(self) -> None:
         """Stops every server."""
+        for other in self._once.values():
+            other.stop()
         for server in (self.server, *self._files.values(), *self._examples.values(), *(self._archives or ())[1:]):
             server.stop()
 

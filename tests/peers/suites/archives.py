@@ -33,17 +33,19 @@ from server import now
 
 from . import REPEATS, STARVED_MS, Peers, Test, Wrong
 
-# Octets that do not compress; the buffers of both ends of loopback together hold less.
-FIRST = random.Random(1).randbytes(12 << 20)
+# Octets that do not compress, more than lies on the way. The buffers of both ends of loopback together hold less than
+# 12 MiB; zstd with a worker for each core takes tens of MiB before the first octet comes out.
+ON_THE_WAY = {"tar": 12 << 20, "tar.gz": 12 << 20, "tar.zst": 64 << 20, "zip": 12 << 20}
+FIRST = random.Random(1).randbytes(max(ON_THE_WAY.values()))
 SECOND = random.Random(2).randbytes(3 << 20)
 # The files are no news: what was modified just now is looked at more often.
 AGE = 3600 * 10**9
 
 
-def plant(folder: Path) -> None:
-    """Makes the folder whose download is to fail."""
+def plant(folder: Path, format: str) -> None:
+    """Makes the folder whose download as such an archive is to fail."""
     (folder / "4-folder").mkdir(parents=True)
-    (folder / "1-first").write_bytes(FIRST)
+    (folder / "1-first").write_bytes(memoryview(FIRST)[:ON_THE_WAY[format]])
     (folder / "2-second").write_bytes(SECOND)
     (folder / "3-later").write_bytes(b"later" * 4000)
     for name in "abc":
@@ -73,7 +75,7 @@ FAULTS: dict[str, Callable[[Path], None]] = {
     "grows/between": lambda folder: append(folder / "3-later"),
     "changes/between": lambda folder: rewrite(folder / "3-later"),
     "folder-deleted/between": lambda folder: shutil.rmtree(folder / "4-folder"),
-    "shrinks/inside": lambda folder: os.truncate(folder / "1-first", len(FIRST) - 1_000),
+    "shrinks/inside": lambda folder: os.truncate(folder / "1-first", (folder / "1-first").stat().st_size - 1_000),
     "grows/inside": lambda folder: append(folder / "1-first"),
     "folder-deleted/inside": shutil.rmtree,
 }
@@ -139,7 +141,7 @@ def download(peers: Peers, group: Archives, way: tuple[str, bool], fault: str, c
     root, server = peers.archives()
     id = peers.ids.next()
     folder = root / f"{group.name}-{id}"
-    plant(folder)
+    plant(folder, group.format)
     url = f"{server.url(way[1])}/{folder.name}/?archive={group.format}&id={id}"
     try:
         seen = stalled(group, [*FLAGS[way], url], lambda: FAULTS[fault](folder), command, out)
@@ -244,7 +246,7 @@ def shell(peers: Peers, group: Archives) -> None:
     root, server = peers.archives()
     id = peers.ids.next()
     folder = root / f"{group.name}-{id}"
-    plant(folder)
+    plant(folder, group.format)
     url = f"{server.url(False)}/{folder.name}/?archive={group.format}&id={id}"
     line = PIPELINE.format(url=url, reader=" ".join(PIPED[group.format]))
     with room(group.folder) as scratch:
@@ -264,7 +266,7 @@ def shell(peers: Peers, group: Archives) -> None:
             pipeline.wait()
             remove(folder)
         first = next(scratch.rglob("1-first"), None)
-        kept = first is not None and first.read_bytes() == FIRST
+        kept = first is not None and first.read_bytes() == FIRST[:ON_THE_WAY[group.format]]
         said = (scratch / "said").read_text(errors="replace")
     if len(codes) != 2 or "0" in codes:
         raise Wrong(f"PIPESTATUS is {codes}: two codes are due, neither of them 0: {said}\nasked for: {url}")

@@ -33,7 +33,7 @@ class Offered:
     def __init__(self, peers: Peers, tls: bool, format: str):
         root, self.server = peers.archives()
         self.folder = root / f"browser-{peers.ids.next()}"
-        archives.plant(self.folder)
+        archives.plant(self.folder, format)
         self.path = f"/{self.folder.name}/?archive={format}"
         self.plain = self.server.url(False) + self.path
 

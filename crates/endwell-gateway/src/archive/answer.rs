@@ -151,10 +151,11 @@ fn refused(path: &str, error: Refused) -> Response<Body> {
             WalkError::Folder(error @ (OpenError::Waits | OpenError::Failed { .. })) => {
                 reply::failed(Cause::producer(format!("cannot archive a folder: {error}")))
             }
-            WalkError::Unreadable { ref error, .. }
-                if error.kind() == io::ErrorKind::PermissionDenied =>
+            // Its name stands on the page of its folder, too.
+            WalkError::Unreadable { error: ref why, .. }
+                if why.kind() == io::ErrorKind::PermissionDenied =>
             {
-                forbidden("something in the folder cannot be read, so there is no archive of it")
+                forbidden(&error.to_string())
             }
             error @ (WalkError::Unreadable { .. } | WalkError::Abandoned) => {
                 reply::failed(Cause::producer(error.to_string()))
@@ -186,15 +187,12 @@ fn streamed(wanted: &Wanted, listing: Arc<Listing>, coding: Option<Coding>) -> R
         }
         ArchiveOnError::Degrade => OnError::LeaveOut,
     };
-    let made = if wanted.method == Method::HEAD {
-        Body::full("")
-    } else {
-        let tree = Arc::clone(&listing.tree);
-        let packer = Packer::whole(tree, Tar::default(), wanted.growing, on_error, None);
-        match coding {
-            Some(coding) => compressed(packer, coding),
-            None => body(packer),
-        }
+    // Of the answer to HEAD the body is never asked for a frame, and promises no length.
+    let tree = Arc::clone(&listing.tree);
+    let packer = Packer::whole(tree, Tar::default(), wanted.growing, on_error, None);
+    let made = match coding {
+        Some(coding) => compressed(packer, coding),
+        None => body(packer),
     };
     let mut response = made.into_http();
     response.headers_mut().extend(described);

@@ -49,9 +49,9 @@ pub use load::{Loaded, Sources, Value};
 pub use origin::{Fault, Faults, Origin, Unusable};
 pub use pages::{Below, Index};
 pub use settings::{
-    AccessSettings, Certificate, CommandSettings, FilesSettings, FolderPage, Limits, Listening,
-    LogFormat, LogSettings, Operation, Settings, TlsSettings, WhenGrowing, WhenHalfClosed,
-    WhereComplaints, arguments,
+    AccessSettings, ArchiveSettings, Certificate, CommandSettings, FilesSettings, FolderPage,
+    Limits, Listening, LogFormat, LogSettings, Operation, Settings, TlsSettings, WhenGrowing,
+    WhenHalfClosed, WhenMissing, WhereComplaints, WhichArchives, arguments,
 };
 pub use values::MediaType;
 

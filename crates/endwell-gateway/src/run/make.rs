@@ -8,8 +8,10 @@ use endwell::{Controls, Limits, Policy};
 
 use super::commands::Programs;
 use super::{access, descriptors};
-use crate::config::{Index, Settings, Unusable, WhenGrowing, WhenHalfClosed};
-use crate::{Files, Growing, Guard, Routes};
+use crate::config::{
+    Index, Settings, Unusable, WhenGrowing, WhenHalfClosed, WhenMissing, WhichArchives,
+};
+use crate::{ArchiveOnError, Archives, Files, Growing, Guard, Routes};
 
 /// What answers requests: the folder, behind programs at paths, behind who may ask.
 pub(super) type App = Guard<Routes<Files>>;
@@ -41,6 +43,15 @@ fn files(settings: &Settings) -> Result<Files, Unusable> {
         .digests(given.digests)
         .spa(given.spa.as_ref().map(|page| page.path().to_owned()))
         .listing(settings.folder_page.listing)
+        .archives(match settings.archive.archives {
+            WhichArchives::Listed => Archives::Listed,
+            WhichArchives::Always => Archives::Always,
+            WhichArchives::Never => Archives::Never,
+        })
+        .archive_on_error(match settings.archive.archive_on_error {
+            WhenMissing::Fail => ArchiveOnError::Fail,
+            WhenMissing::Degrade => ArchiveOnError::Degrade,
+        })
         .index(match &settings.folder_page.index {
             Index::None => None,
             Index::Name(name) => Some(name.path().to_owned()),

@@ -41,6 +41,7 @@ pub use self::tailed::with_tail;
 pub use self::writer::writer;
 use crate::producer::{Abort, BoxError, Finished, Producer, Room, Witness, panicked};
 use crate::tail::{Link, Tailing};
+use crate::trailers::check;
 
 /// Streams a body from a closure that must say how it ended.
 ///
@@ -141,6 +142,7 @@ pub struct Body {
     promised: Option<u64>,
     /// Status and fields, if any were given.
     head: Option<Box<Head>>,
+    may_trail: Vec<HeaderName>,
     /// The error, and how many rounds it still waits.
     breaking: Option<(Broken, u8)>,
     ended: bool,
@@ -166,6 +168,7 @@ impl Body {
             said_by,
             promised: None,
             head: None,
+            may_trail: Vec::new(),
             breaking: None,
             ended: false,
             tail: None,
@@ -310,6 +313,28 @@ impl Body {
         self
     }
 
+    /// Announces trailer fields that may follow: they are put into the `Trailer` field where the
+    /// client can be sent them. Those that must not be trailers are left out.
+    ///
+    /// # Examples
+    /// ```
+    /// use http::header::HeaderName;
+    /// let body = endwell::stream(|mut producer| async move {
+    ///     producer.send("a,b\n").await?;
+    ///     let mut fields = endwell::Trailers::new();
+    ///     fields.insert(HeaderName::from_static("x-rows"), 1.into())?;
+    ///     producer.trailers(fields);
+    ///     Ok(producer.finish())
+    /// })
+    /// .may_trail([HeaderName::from_static("x-rows")]);
+    /// ```
+    #[must_use]
+    pub fn may_trail(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        let names = names.into_iter().filter(|name| check(name).is_ok());
+        self.may_trail.extend(names);
+        self
+    }
+
     /// Who says the ending of this body.
     pub fn said_by(&self) -> SaidBy {
         self.said_by
@@ -338,11 +363,12 @@ impl Body {
     }
 
     /// What the layer is to know of this body.
-    pub(crate) fn marker(&self) -> Marker {
+    fn marker(&self) -> Marker {
         Marker {
             said_by: self.said_by,
             witness: self.witness().cloned(),
             tail: self.tail.as_ref().map(|tail| Arc::clone(tail.link())),
+            may_trail: self.may_trail.clone(),
         }
     }
 
@@ -410,6 +436,20 @@ pub(crate) struct Marker {
     pub(crate) witness: Option<Witness>,
     /// Where the layer tells a tail what it must know.
     pub(crate) tail: Option<Arc<Link>>,
+    /// Trailer fields that may follow.
+    pub(crate) may_trail: Vec<HeaderName>,
+}
+
+impl Default for Marker {
+    /// Of a foreign body.
+    fn default() -> Self {
+        Self {
+            said_by: SaidBy::Source,
+            witness: None,
+            tail: None,
+            may_trail: Vec::new(),
+        }
+    }
 }
 
 impl HttpBody for Body {

@@ -12,19 +12,22 @@ use endwell_core::{
     Signals, Situation, WireEnding, plan,
 };
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, TE,
-    TRAILER, TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER,
+    TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 
 use super::hold::HowToHold;
 use super::kept;
+use super::lists::lists;
 use super::settings::Settings;
+use super::trailing::{Announcing, Wishes};
 use crate::body::Marker;
 use crate::producer::BoxError;
 use crate::wire::body::{Parts, WireBody};
 use crate::wire::exchange::{Exchange, protocol};
+use crate::wire::trailing::Trailing;
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -45,7 +48,7 @@ pub(super) struct Asked {
     version: Version,
     method: Method,
     client: Client,
-    te_trailers: bool,
+    wishes: Wishes,
     incremental: bool,
     /// What an event stream that is resumed goes on from.
     last_event: Option<HeaderValue>,
@@ -66,7 +69,7 @@ impl Asked {
             },
             method: request.method().clone(),
             client: client_of(headers, &settings.policy),
-            te_trailers: lists(headers, &TE, "trailers"),
+            wishes: Wishes::of(headers),
             incremental: headers
                 .get(&INCREMENTAL)
                 .is_some_and(|value| value.as_bytes().starts_with(b"?1")),
@@ -109,25 +112,38 @@ impl Asked {
         let tunnel = head.status == StatusCode::SWITCHING_PROTOCOLS
             || (self.method == Method::CONNECT && head.status.is_success());
         let framing = Framing::of(self.protocol, has_body, promised);
-        let marker = head.extensions.remove::<Marker>();
-        let witness = marker.as_ref().and_then(|marker| marker.witness.clone());
-        if let Some(witness) = &witness {
+        let marker = head.extensions.remove::<Marker>().unwrap_or_default();
+        if let Some(witness) = &marker.witness {
             exchange.tells(witness.clone());
         }
-        let tail = marker.as_ref().and_then(|marker| marker.tail.clone());
-        if let Some(tail) = &tail {
+        if let Some(tail) = &marker.tail {
             tail.hold(promised, self.last_event.clone());
         }
-        let situation = self.situation(&head.headers, framing, &exchange);
+        let announced = self.wishes.announce(
+            &Announcing {
+                protocol: self.protocol,
+                policy: &self.policy,
+                framing,
+                promised: promised.is_some(),
+                untouched: tunnel || is_grpc(&head.headers),
+                said_by: marker.said_by,
+                may_trail: &marker.may_trail,
+            },
+            &mut head.headers,
+        );
+        let length = promised.filter(|_| announced.keeps_length);
+        let framing = Framing::of(self.protocol, has_body, length);
+        let situation = Situation {
+            asked: announced.asked,
+            ..self.situation(&head.headers, framing, &exchange)
+        };
         let parts = Parts {
-            policy: Arc::clone(&self.policy),
-            client: self.client,
-            situation,
-            said_by: marker.as_ref().map_or(SaidBy::Source, |it| it.said_by),
-            producer: witness,
-            tail,
-            trailers: self.sendable_trailers(&head.headers),
+            producer: marker.witness,
+            tail: marker.tail,
+            trailing: announced.trailing,
             promised,
+            keeps_length: announced.keeps_length,
+            ..self.parts(situation, marker.said_by)
         };
         if let (true, Some(conn)) = (tunnel, &exchange.conn) {
             conn.note_tunnel();
@@ -152,7 +168,7 @@ impl Asked {
             let cause = Cause::new(Kind::GrpcStatus, format!("grpc-status {status}"));
             body.exchange().say(Ending::Failed(cause), SaidBy::Source);
         }
-        let promised = body.promised();
+        let promised = body.length();
         if self.method == Method::HEAD
             && status_has_body(head.status)
             && let Some(promised) = promised
@@ -192,19 +208,7 @@ impl Asked {
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .unwrap_or("");
-        self.incremental
-            || kind.starts_with("text/event-stream")
-            || kind.starts_with("application/grpc")
-    }
-
-    /// The trailer fields that hyper will send on HTTP/1.1: announced, to a client that takes them.
-    fn sendable_trailers(&self, headers: &HeaderMap) -> Vec<String> {
-        if !self.te_trailers {
-            return Vec::new();
-        }
-        members(headers, &TRAILER)
-            .map(str::to_ascii_lowercase)
-            .collect()
+        self.incremental || kind.starts_with("text/event-stream") || is_grpc(headers)
     }
 
     /// Another response takes the place of one that failed before its head had to go.
@@ -307,8 +311,9 @@ impl Asked {
             said_by,
             producer: None,
             tail: None,
-            trailers: Vec::new(),
+            trailing: Trailing::Nothing,
             promised: None,
+            keeps_length: true,
         }
     }
 
@@ -355,7 +360,7 @@ impl Asked {
                 body.substitute(text);
             }
             body.exchange()
-                .head(status.as_u16(), framing, body.promised());
+                .head(status.as_u16(), framing, body.length());
             body.begin(framing);
         }
         let mut response = Response::new(body);
@@ -390,6 +395,11 @@ fn promised(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
+}
+
 /// The status of a gRPC response that failed without a body.
 fn grpc_failure(headers: &HeaderMap) -> Option<String> {
     let status = headers.get(&GRPC_STATUS)?;
@@ -411,19 +421,4 @@ fn status_has_body(status: StatusCode) -> bool {
 fn is_private(headers: &HeaderMap) -> bool {
     let has = |directive| lists(headers, &CACHE_CONTROL, directive);
     has("no-store") || (has("private") && (has("no-cache") || has("max-age=0")))
-}
-
-/// Whether a list-valued field has this member.
-fn lists(headers: &HeaderMap, name: &HeaderName, member: &str) -> bool {
-    members(headers, name).any(|value| value.eq_ignore_ascii_case(member))
-}
-
-/// The members of a list-valued field.
-fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
 }

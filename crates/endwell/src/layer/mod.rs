@@ -17,6 +17,10 @@ mod hold;
 
 mod kept;
 
+mod lists;
+
+mod trailing;
+
 mod asked;
 
 use std::convert::Infallible;

@@ -19,9 +19,9 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
+use crate::trailers::Trailers;
 use bytes::Bytes;
 use endwell_core::{Cause, Ending, Kind};
-use http::HeaderMap;
 
 pub use self::abort::{Abort, BoxError};
 pub(crate) use self::abort::{cause_of, find, panicked};
@@ -130,9 +130,10 @@ impl Producer {
         self.slot.degrade(cause.into());
     }
 
-    /// Adds trailer fields, sent after a complete end where protocol and client allow.
-    pub fn trailers(&mut self, fields: HeaderMap) {
-        self.slot.trailers(fields);
+    /// Adds trailer fields, sent after a complete end where protocol and client allow; what cannot
+    /// be sent is named in the record. Announce them with [`Body::may_trail`](crate::Body::may_trail).
+    pub fn trailers(&mut self, fields: Trailers) {
+        self.slot.trailers(fields.into_fields());
     }
 
     /// Waits until nobody reads the body any more.

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
+use crate::trailers::Trailers;
 use bytes::{Bytes, BytesMut};
 use endwell_core::Cause;
-use http::HeaderMap;
 
 use super::{Cancellation, ClientGone, Ended, Finished, Producer};
 
@@ -93,7 +93,7 @@ impl Writer {
     }
 
     /// Adds trailer fields, sent after a complete end where protocol and client allow.
-    pub fn trailers(&mut self, fields: HeaderMap) {
+    pub fn trailers(&mut self, fields: Trailers) {
         self.producer.trailers(fields);
     }
 

@@ -100,8 +100,11 @@ enum Format {
 enum Tell {
     Nothing,
     Message,
-    Detail(Box<dyn Fn(&Cause) -> Option<String> + Send + Sync>),
+    Detail(Detail),
 }
+
+/// Makes the text of a cause, if any of it may be told.
+type Detail = Box<dyn Fn(&Cause) -> Option<String> + Send + Sync>;
 
 impl Tail {
     fn new(format: Format) -> Self {
@@ -113,8 +116,8 @@ impl Tail {
         }
     }
 
-    /// For `text/event-stream`: an event of type `error` whose data is the problem, with `retry` and, where a
-    /// cut event had named another, the `id` of the last whole event.
+    /// For `text/event-stream`: an event of type `error` whose data is the problem, with `retry`, and with the
+    /// `id` of the last whole event if there was one, also one that the request named in `Last-Event-ID`.
     ///
     /// An event that was cut in the middle cannot be taken back; it becomes this one. Then the data has what
     /// was sent of it, and the problem as its last line. Frames that are whole events avoid that.

@@ -147,7 +147,7 @@ impl Events {
                 text.extend_from_slice(format!(": {problem}\n").as_bytes());
                 return text.into();
             }
-            // Said even if nothing was cut: the standard's parser begins a new stream with none.
+            // Said even if nothing was cut: by the standard a resumed stream begins with none.
             (Some(Id::Known(id)), _) => {
                 text.extend_from_slice(b"id: ");
                 text.extend_from_slice(id);

@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use endwell_core::{
-    Cause, Client, Ending, Framing, Kind, Policy, Protocol, SaidBy, Situation, Tally, WireEnding,
-    plan,
+    Asked, Cause, Client, Ending, Framing, Kind, Policy, SaidBy, Situation, Tally, WireEnding, plan,
 };
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -28,6 +27,7 @@ use super::http2::{Delivery, LARGEST_CHUNK};
 use super::intake::{Intake, Next};
 use super::room;
 use super::socket::Departure;
+use super::trailing::{SourceSays, Trailing};
 use crate::producer::{BoxError, Witness};
 use crate::tail::Link;
 
@@ -39,13 +39,16 @@ pub struct WireBody<B> {
     policy: Arc<Policy>,
     client: Client,
     pub(crate) situation: Situation,
-    /// The trailer fields that can be sent on HTTP/1.1.
-    trailers: Vec<String>,
+    trailing: Trailing,
+    /// The trailer section, once all octets are handed over.
+    section: Option<Box<HeaderMap>>,
     /// Octets of a frame too large for one chunk.
     rest: Bytes,
     /// The frame that would fulfil the promise, until the end is known.
     held: Option<Bytes>,
     tally: Tally,
+    /// The promised length is sent.
+    keeps_length: bool,
     flushed: Option<Flushed>,
     /// Octets sent when the connection was last asked for room.
     asked_room: u64,
@@ -87,8 +90,10 @@ pub(crate) struct Parts {
     pub(crate) producer: Option<Witness>,
     /// A tail below, if there is one.
     pub(crate) tail: Option<Arc<Link>>,
-    pub(crate) trailers: Vec<String>,
+    pub(crate) trailing: Trailing,
     pub(crate) promised: Option<u64>,
+    /// The promised length is sent; else it is only checked.
+    pub(crate) keeps_length: bool,
 }
 
 impl<B> WireBody<B>
@@ -103,13 +108,15 @@ where
             policy: parts.policy,
             client: parts.client,
             situation: parts.situation,
-            trailers: parts.trailers,
+            trailing: parts.trailing,
+            section: None,
             rest: Bytes::new(),
             held: None,
             tally: Tally {
                 promised: parts.promised,
                 ..Tally::default()
             },
+            keeps_length: parts.keeps_length,
             flushed: None,
             asked_room: 0,
             producer: parts.producer,
@@ -126,6 +133,11 @@ where
 
     pub(crate) fn promised(&self) -> Option<u64> {
         self.tally.promised
+    }
+
+    /// The length that is sent.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.tally.promised.filter(|_| self.keeps_length)
     }
 
     /// Promises the length that became known while the head was held.
@@ -162,7 +174,7 @@ where
         let fulfilled = framing == Framing::ContentLength && self.tally.promised == Some(0);
         if self.is_end_stream() || fulfilled {
             // hyper never polls the body of a HEAD, 204 or 304, nor one that is empty.
-            self.complete(self.intake.said_by());
+            self.complete();
         }
     }
 
@@ -189,13 +201,16 @@ where
         self.tally.produced += octets.len() as u64;
         let Some(promised) = self.tally.promised else {
             if proven {
-                self.complete(self.intake.said_by());
+                self.complete();
             }
             return Some(octets);
         };
         if self.held.is_some() || self.tally.produced > promised {
             let message = format!("more octets than the {promised} promised");
-            let end = before.unproven(octets.len());
+            let end = match self.keeps_length {
+                true => before.unproven(octets.len()),
+                false => octets.len().min((promised - before.produced) as usize),
+            };
             self.end(
                 Ending::Failed(Cause::new(Kind::LengthExceeded, message)),
                 SaidBy::Server,
@@ -206,57 +221,54 @@ where
             return Some(octets);
         }
         if proven {
-            self.complete(self.intake.said_by());
+            self.complete();
             return Some(octets);
         }
         self.held = Some(octets);
         None
     }
 
-    fn complete(&mut self, said_by: SaidBy) {
-        self.exchange
-            .say_and_plan(Ending::Complete, said_by, WireEnding::EndMark);
-        if self.situation.framing == Framing::CloseDelimited
-            && let Some(conn) = self.conn()
-        {
-            conn.close_delimited_whole();
-        }
-        self.intake.close();
-        self.step = Step::Over;
+    /// The body is whole and has no trailers of its own.
+    fn complete(&mut self) {
+        self.end(Ending::Complete, self.intake.said_by());
+    }
+
+    /// The body has ended.
+    fn end(&mut self, ending: Ending, said_by: SaidBy) {
+        let said = said_by != SaidBy::Source || !ending.is_complete();
+        self.conclude(ending, said_by, said, None);
     }
 
     /// The body has ended: what of the held frame may go, and what comes then.
-    fn end(&mut self, ending: Ending, said_by: SaidBy) {
-        let ending = match (ending, self.tally.promised) {
-            (Ending::Complete | Ending::Degraded(_), Some(promised))
-                if self.tally.produced < promised =>
-            {
-                let produced = self.tally.produced;
-                let message = format!("the body ended at octet {produced} of {promised} promised");
-                Ending::Failed(Cause::new(Kind::LengthShort, message))
-            }
-            (ending, _) => ending,
-        };
+    ///
+    /// Shapes: `said`, whether anybody said it; `fields`, the trailer section of the body.
+    fn conclude(&mut self, ending: Ending, said_by: SaidBy, said: bool, fields: Option<HeaderMap>) {
+        let ending = self.kept_promise(ending);
+        let mut situation = self.situation;
+        if !said {
+            // A source that stops has said nothing that could be told in its name.
+            situation.asked = Asked::No;
+        }
         let held = self.held.take();
-        let wire = plan(&ending, &self.situation);
-        if wire == WireEnding::EndMark {
+        let wire = plan(&ending, &situation);
+        if matches!(wire, WireEnding::EndMark | WireEnding::Declared) {
             self.rest = held.unwrap_or_default();
-            if ending.is_complete() {
-                self.complete(said_by);
-            } else {
-                self.exchange.say_and_plan(ending, said_by, wire);
-                self.intake.close();
-                self.step = Step::Over;
-                if let Some(conn) = self.conn() {
-                    conn.close_delimited_whole();
-                }
+            self.trail(&ending, wire, fields);
+            self.exchange.say_and_plan(ending, said_by, wire);
+            self.intake.close();
+            if self.situation.framing == Framing::CloseDelimited
+                && let Some(conn) = self.conn()
+            {
+                conn.close_delimited_whole();
             }
+            self.step = Step::Over;
             return;
         }
         self.exchange.say_and_plan(ending, said_by, wire);
         self.intake.close();
         if let Some(mut held) = held {
-            held.truncate(held.len() - 1);
+            // The octet that would fulfil the promise.
+            held.truncate(held.len() - usize::from(self.keeps_length));
             self.rest = held;
         }
         self.step = Step::Breaking(wire, None);
@@ -296,6 +308,37 @@ where
         if let Some(word) = self.last_word.take() {
             self.end(word.ending, word.said_by);
         }
+    }
+
+    /// The ending, or that of a body that is shorter than it promised.
+    fn kept_promise(&self, ending: Ending) -> Ending {
+        let produced = self.tally.produced;
+        match (ending, self.tally.promised) {
+            (Ending::Complete | Ending::Degraded(_), Some(promised))
+                if produced < promised && self.situation.framing != Framing::NoBody =>
+            {
+                let message = format!("the body ended at octet {produced} of {promised} promised");
+                Ending::Failed(Cause::new(Kind::LengthShort, message))
+            }
+            (ending, _) => ending,
+        }
+    }
+
+    /// Makes the trailer section.
+    fn trail(&mut self, ending: &Ending, wire: WireEnding, fields: Option<HeaderMap>) {
+        // What was produced beyond a promise is not sent.
+        let octets = self
+            .tally
+            .produced
+            .min(self.tally.promised.unwrap_or(u64::MAX));
+        let declared = (wire == WireEnding::Declared).then_some((ending, octets));
+        if fields.is_none() && declared.is_none() {
+            return;
+        }
+        let section = self.trailing.section(fields, declared);
+        let sent = section.fields.keys().map(ToString::to_string).collect();
+        self.exchange.trailers(sent, section.dropped);
+        self.section = Some(Box::new(section.fields)).filter(|fields| !fields.is_empty());
     }
 
     /// Hands octets to the HTTP implementation.
@@ -455,6 +498,9 @@ where
                 let octets = std::mem::take(&mut this.rest);
                 return Poll::Ready(Some(Ok(this.hand_over(octets))));
             }
+            if let Some(fields) = this.section.take() {
+                return Poll::Ready(Some(Ok(Frame::trailers(*fields))));
+            }
             match this.step {
                 Step::Streaming => {}
                 Step::Breaking(..) => return this.poll_break(cx),
@@ -483,14 +529,8 @@ where
                 {
                     this.end_with_last_word();
                 }
-                Poll::Ready(Next::Trailers(fields)) => {
-                    if let Some(frame) = this.trailers(*fields) {
-                        return Poll::Ready(Some(Ok(frame)));
-                    }
-                }
-                Poll::Ready(Next::Complete) => {
-                    this.end(Ending::Complete, this.intake.said_by());
-                }
+                Poll::Ready(Next::Trailers(fields)) => this.trailers(*fields),
+                Poll::Ready(Next::Complete) => this.complete(),
                 Poll::Ready(Next::Broken(broken)) => this.end(broken.0, broken.1),
                 Poll::Pending if this.last_word.is_some() => {
                     ready!(this.poll_last_word(cx));
@@ -509,21 +549,23 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        if !self.rest.is_empty() || self.intake.held() > 0 || self.held.is_some() {
+        let waits = !self.rest.is_empty() || self.section.is_some();
+        if waits || self.intake.held() > 0 || self.held.is_some() {
             return false;
         }
         match self.step {
             Step::Over => true,
             Step::Breaking(..) => false,
             Step::Streaming => {
+                let empty = self.intake.is_over() && self.tally.promised.unwrap_or(0) == 0;
                 self.situation.framing == Framing::NoBody
-                    || (self.intake.is_over() && self.tally.promised.unwrap_or(0) == 0)
+                    || (empty && self.situation.asked == Asked::No)
             }
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.tally.promised {
+        match self.length() {
             Some(promised) => SizeHint::with_exact(promised.saturating_sub(self.tally.sent)),
             None => SizeHint::new(),
         }
@@ -535,47 +577,20 @@ where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    /// Trailers say "complete" by their position, so the promise must be kept first.
-    fn trailers(&mut self, fields: HeaderMap) -> Option<Frame<Bytes>> {
-        let short = self
-            .tally
-            .promised
-            .is_some_and(|promised| self.tally.produced < promised);
-        if short {
-            self.end(Ending::Complete, self.intake.said_by());
-            return None;
-        }
-        if self.held.is_some() && self.situation.framing != Framing::ContentLength {
-            self.intake.put_back(Next::Trailers(Box::new(fields)));
-            self.rest = self.held.take().unwrap_or_default();
-            return None;
-        }
-        let grpc = fields
-            .get("grpc-status")
-            .is_some_and(|status| status.as_bytes() != b"0");
-        if grpc {
-            let message = format!("grpc-status {:?}", fields["grpc-status"]);
-            let cause = Cause::new(Kind::GrpcStatus, message);
-            self.exchange
-                .say(Ending::Failed(cause), self.intake.said_by());
-        }
-        self.rest = self.held.take().unwrap_or_default();
-        self.complete(self.intake.said_by());
-        let names: Vec<_> = fields.keys().map(|name| name.to_string()).collect();
-        let sent = match self.situation.protocol {
-            Protocol::Http2 | Protocol::Http3 => names,
-            Protocol::Http11 if self.situation.framing == Framing::Chunked => {
-                let mut names = names;
-                names.retain(|name| self.trailers.contains(name));
-                names
+    /// The body has ended with a trailer section, which says "complete" by its position unless it
+    /// says otherwise.
+    fn trailers(&mut self, fields: HeaderMap) {
+        let said_by = self.intake.said_by();
+        let (ending, said) = match self.trailing.source_says(&fields, self.tally.produced) {
+            SourceSays::Nothing => (Ending::Complete, said_by != SaidBy::Source),
+            SourceSays::Complete => (Ending::Complete, true),
+            SourceSays::Otherwise(ending) => (ending, true),
+            SourceSays::GrpcFailed(cause) => {
+                self.exchange.say(Ending::Failed(cause), said_by);
+                (Ending::Complete, false)
             }
-            Protocol::Http10 | Protocol::Http11 => Vec::new(),
         };
-        if sent.is_empty() {
-            return None;
-        }
-        self.exchange.trailers(sent);
-        Some(Frame::trailers(fields))
+        self.conclude(ending, said_by, said, Some(fields));
     }
 }
 

@@ -84,6 +84,7 @@ struct State {
     written_at_head: u64,
     written_at_end: u64,
     trailers: Vec<String>,
+    trailers_dropped: Vec<String>,
 }
 
 impl State {
@@ -123,6 +124,7 @@ impl Exchange {
                 written_at_head: 0,
                 written_at_end: 0,
                 trailers: Vec::new(),
+                trailers_dropped: Vec::new(),
             }),
             waker: AtomicWaker::new(),
             admitted: AtomicBool::new(false),
@@ -196,10 +198,14 @@ impl Exchange {
         self.state().signal_in.get_or_insert(signal);
     }
 
-    pub(crate) fn trailers(&self, names: Vec<String>) {
+    /// The names of trailer fields that are sent, and of those that cannot be.
+    pub(crate) fn trailers(&self, sent: Vec<String>, dropped: Vec<String>) {
         let mut state = self.state();
-        state.trailers = names;
-        state.phase = Phase::Trailers;
+        if !sent.is_empty() {
+            state.phase = Phase::Trailers;
+        }
+        state.trailers = sent;
+        state.trailers_dropped = dropped;
     }
 
     /// Counts what was produced, and what was given to the transport.
@@ -294,6 +300,7 @@ impl Exchange {
             framing: state.framing,
             tally: state.tally,
             trailers_sent: std::mem::take(&mut state.trailers),
+            trailers_dropped: std::mem::take(&mut state.trailers_dropped),
             duration: facts.started.elapsed(),
             ttfb: state.head_after,
             request_id: text(facts.request_id.as_ref()),

@@ -26,6 +26,8 @@ pub(crate) mod intake;
 
 pub(crate) mod broken;
 
+pub(crate) mod trailing;
+
 mod http1;
 
 mod http2;

@@ -160,8 +160,14 @@ async fn send(mut producer: Producer, order: Order, running: Running) -> Result<
     loop {
         match run.next(producer.frame_size()).await {
             Next::Octets(octets) => producer.send(octets).await?,
-            Next::Complete => return Ok(producer.finish()),
-            Next::Failed(cause) => return Ok(producer.fail(cause)),
+            Next::Complete => {
+                run.tidy().await;
+                return Ok(producer.finish());
+            }
+            Next::Failed(cause) => {
+                run.tidy().await;
+                return Ok(producer.fail(cause));
+            }
         }
     }
 }

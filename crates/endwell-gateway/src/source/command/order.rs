@@ -75,8 +75,6 @@ impl Ordered {
 /// What a warden says, a line each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Word {
-    /// It runs, as this process and process group.
-    Started(i32),
     /// It exited with this status.
     Exited(i32),
     /// This signal ended it.
@@ -90,7 +88,6 @@ pub(super) enum Word {
 impl Word {
     pub(super) fn to_line(&self) -> String {
         match self {
-            Self::Started(process) => format!("started {process}\n"),
             Self::Exited(status) => format!("exited {status}\n"),
             Self::Killed(signal) => format!("killed {signal}\n"),
             Self::Late => "late\n".to_owned(),
@@ -102,7 +99,6 @@ impl Word {
     pub(super) fn of_line(line: &str) -> Option<Self> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         Some(match word {
-            "started" => Self::Started(rest.parse().ok()?),
             "exited" => Self::Exited(rest.parse().ok()?),
             "killed" => Self::Killed(rest.parse().ok()?),
             "late" => Self::Late,
@@ -150,7 +146,6 @@ mod tests {
     #[test]
     fn words_are_one_line_each() {
         for word in [
-            Word::Started(7),
             Word::Exited(0),
             Word::Killed(9),
             Word::Late,

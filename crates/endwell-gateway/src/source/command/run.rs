@@ -14,14 +14,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use endwell::{Cause, Kind};
+use rustix::process::Pid;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe::Receiver;
+use tokio::sync::oneshot;
 
 use super::name;
 use super::order::{NAME, Order, Stderr, Word};
 use super::runs::Running;
 use super::tail::Tail;
-use super::watch::STANDS_BY;
+use super::watch::{STANDS_BY, end_session};
 use crate::source::file::blocking;
 use crate::source::frames::Frame;
 
@@ -32,6 +34,9 @@ const PIPE: usize = 1024 * 1024;
 const SILENCE: Duration = Duration::from_secs(2);
 /// Octets of standard error that are read at once.
 const COMPLAINT: usize = 4 * 1024;
+/// How long the last word of a response waits until nothing is left of the run: a warden takes a
+/// millisecond for that, and who then asks again finds a place.
+const TIDY: Duration = Duration::from_millis(100);
 /// The longest line of a warden: a word and the text of an error.
 const LONGEST: usize = 1024;
 /// What a service manager tells a server, and no program of it must take for its own.
@@ -67,7 +72,10 @@ pub(super) struct Run {
     warden: Option<UnixStream>,
     /// The line of the warden that has not come to its end yet.
     line: Vec<u8>,
-    process: Option<rustix::process::Pid>,
+    /// The warden's number, which is that of its session too.
+    process: Option<Pid>,
+    /// Closed when nothing is left of the run.
+    gone: oneshot::Receiver<()>,
     ended: Option<Ended>,
 }
 
@@ -83,6 +91,8 @@ struct Ends {
     stdout: OwnedFd,
     stderr: OwnedFd,
     warden: StdStream,
+    process: Option<Pid>,
+    gone: oneshot::Receiver<()>,
 }
 
 impl Run {
@@ -118,7 +128,8 @@ impl Run {
             complaint: Tail::default(),
             warden: Some(UnixStream::from_std(ends.warden)?),
             line: Vec::new(),
-            process: None,
+            process: ends.process,
+            gone: ends.gone,
             ended: None,
         })
     }
@@ -198,14 +209,12 @@ impl Run {
     /// How it ended, once the warden says so.
     fn poll_warden(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         loop {
-            while let Some(end) = self.line.iter().position(|octet| *octet == b'\n') {
-                let line: Vec<u8> = self.line.drain(..=end).collect();
-                let word = std::str::from_utf8(&line[..end]).ok();
-                match word.and_then(Word::of_line).map(|word| self.ended_by(word)) {
-                    Some(Some(ended)) => return Poll::Ready(ended),
-                    Some(None) => {}
-                    None => return Poll::Ready(self.lost()),
-                }
+            if let Some(end) = self.line.iter().position(|octet| *octet == b'\n') {
+                let word = std::str::from_utf8(&self.line[..end]).ok();
+                return Poll::Ready(match word.and_then(Word::of_line) {
+                    Some(word) => self.ended_by(&word),
+                    None => self.lost(),
+                });
             }
             let Some(warden) = &self.warden else {
                 return Poll::Ready(self.lost());
@@ -224,31 +233,27 @@ impl Run {
         }
     }
 
-    /// What a word of the warden means; `None` while the program runs.
-    fn ended_by(&mut self, word: Word) -> Option<Ended> {
+    /// What a word of the warden means.
+    fn ended_by(&self, word: &Word) -> Ended {
         let name = &self.name;
-        let failed = |message| Some(Ended::Badly(Kind::CommandFailed, message));
+        let failed = |message| Ended::Badly(Kind::CommandFailed, message);
         match word {
-            Word::Started(process) => {
-                self.process = rustix::process::Pid::from_raw(process);
-                None
-            }
-            Word::Exited(0) => Some(Ended::Well),
+            Word::Exited(0) => Ended::Well,
             Word::Exited(status) => failed(format!("{name} ended with exit status {status}")),
             Word::Killed(signal) => failed(format!("{name} was ended by signal {signal}")),
             Word::Unable(reason) => failed(format!("cannot run {name}: {reason}")),
             Word::Late => {
                 let after = self.order.timeout.unwrap_or_default();
                 let message = format!("{name} ran for longer than {after:?}");
-                Some(Ended::Badly(Kind::CommandTimeout, message))
+                Ended::Badly(Kind::CommandTimeout, message)
             }
         }
     }
 
     /// The warden is gone without a word. Its program must not stay without one.
     fn lost(&mut self) -> Ended {
-        if let Some(process) = self.process {
-            let _ = rustix::process::kill_process_group(process, rustix::process::Signal::KILL);
+        if let Some(warden) = self.process {
+            tokio::task::spawn_blocking(move || end_session(warden));
         }
         let message = format!("the warden of {} was ended", self.name);
         Ended::Badly(Kind::CommandFailed, message)
@@ -287,6 +292,12 @@ impl Run {
             complaint => format!("{message}; its standard error ends: {complaint}"),
         };
         Next::Failed(Cause::new(kind, message))
+    }
+
+    /// Lets the warden end what is left, and waits for that, but not for long.
+    pub(super) async fn tidy(mut self) {
+        self.warden = None;
+        let _ = tokio::time::timeout(TIDY, &mut self.gone).await;
     }
 
     /// What is in the pipe now.
@@ -356,15 +367,20 @@ fn start(order: &Order, running: Running) -> io::Result<Ends> {
         command.env_remove(name);
     });
     let mut child = command.spawn()?;
+    let process = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+    let (done, gone) = oneshot::channel();
     tokio::spawn(async move {
         // It ends when all that it watches is gone: until then the run counts.
         let _ = child.wait().await;
         drop(running);
+        let _ = done.send(());
     });
     Ok(Ends {
         stdout: stdout.into(),
         stderr: stderr.into(),
         warden,
+        process,
+        gone,
     })
 }
 

@@ -74,7 +74,6 @@ fn work(ordered: &Ordered) -> io::Result<()> {
     // From here on nothing may fail. Only the program holds its pipes: their end is its word.
     let _ = rustix::stdio::dup2_stdout(&nothing);
     let _ = rustix::stdio::dup2_stderr(&nothing);
-    let _ = tell(&mut server, &Word::Started(program.as_raw_pid()));
     let until = ordered
         .timeout
         .and_then(|timeout| begun.checked_add(timeout));
@@ -251,6 +250,41 @@ fn next_that_ended(program: Pid) -> rustix::io::Result<Option<(Pid, WaitStatus)>
         // What lost its parent is no child of ours there.
         false => waitpid(Some(program), WaitOptions::NOHANG),
     }
+}
+
+/// Ends all that runs in the session of a warden that is gone itself. Blocks.
+///
+/// What has left that session as well stays: to find it takes a warden.
+pub(super) fn end_session(warden: Pid) {
+    let until = Instant::now() + LAST;
+    loop {
+        let left = in_session(warden);
+        if left.is_empty() || Instant::now() > until {
+            return;
+        }
+        for process in left {
+            let _ = kill_process(process, Signal::KILL);
+        }
+        std::thread::sleep(LOOK.0);
+    }
+}
+
+/// The processes of a session that are no zombies; where there is no `/proc`, none.
+fn in_session(session: Pid) -> Vec<Pid> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let is_of_it = |process: &Pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_pid()));
+        let stat = stat.unwrap_or_default();
+        // The name may hold anything; behind it stand state, parent, group and session.
+        let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+        let is_alive = !matches!(fields.next(), Some("Z" | "X") | None);
+        is_alive && fields.nth(2) == Some(&session.as_raw_pid().to_string())
+    };
+    let processes = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    processes
+        .filter_map(Pid::from_raw)
+        .filter(is_of_it)
+        .collect()
 }
 
 /// The children of this process; where the kernel does not list them, none.

@@ -1,6 +1,5 @@
 //! What each format's readers make of a tail, wherever the body was cut.
 
-mod body;
 mod events;
 mod pages;
 mod parts;
