@@ -25,7 +25,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 const STREAMS: u64 = 10_000;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 /// Between two events of a stream.
 const PERIOD: Duration = Duration::from_secs(1);
 /// After the last stream has begun, until figures are taken.

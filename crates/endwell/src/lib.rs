@@ -90,6 +90,8 @@
 //! | `grpc` | tonic beside axum |
 //! | `per_client` | another signal for clients and proxies that mistake it |
 //! | `digest` | a digest behind the body, which a client verifies |
+//! | `trailer` | a client that is told a failure and keeps its connection |
+//! | `sse`, `ndjson`, `html` | the reason in band, then the abort |
 //!
 //! # Features
 //!
@@ -98,6 +100,7 @@
 //! | `axum` (default) | [`app`], `IntoResponse` for [`Body`], and `listen` |
 //! | `listen` | [`listen`], [`serve`], [`Shutdown`], [`Controls`] |
 //! | `tls` | TLS by rustls on our listener, certificates exchanged while it runs |
+//! | `tracing` | records as `tracing` events |
 //!
 //! Without any: producers, bodies and [`layer`] on http, http-body, bytes and tokio's sync and time.
 //!

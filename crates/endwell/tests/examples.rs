@@ -46,6 +46,10 @@ mod plain_hyper;
 #[allow(dead_code)]
 mod plain_tower;
 
+#[path = "../examples/trailer.rs"]
+#[allow(dead_code)]
+mod trailer;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -451,4 +455,54 @@ fn digest_a_client_verifies_what_came() {
     // Who does not ask for trailers gets the same octets without.
     let got = get(&server, Speaks::Http1, "/numbers");
     assert!(got.is_whole() && got.trailers.is_empty(), "{}", got.line());
+}
+
+#[test]
+fn trailer_who_asks_is_told_and_keeps_its_connection() {
+    let records = Records::default();
+    let observer = records.observer();
+    let server = Served::start(|tcp| trailer::run(tcp, observer));
+    let asks = &[("te", "trailers"), ("want-ending", "?1")];
+    client::block_on(async {
+        let tcp = tokio::net::TcpStream::connect(server.addr)
+            .await
+            .expect("it listens");
+        let io = hyper_util::rt::TokioIo::new(tcp);
+        let (mut connection, driver) = hyper::client::conn::http1::handshake(io)
+            .await
+            .expect("HTTP/1");
+        tokio::spawn(driver);
+        for (target, fields) in [("/report", &asks[..]), ("/", &[]), ("/report", &asks[..])] {
+            let mut request = http::Request::get(target).header("host", "localhost");
+            for (name, value) in fields {
+                request = request.header(*name, *value);
+            }
+            let request = request.body(http_body_util::Empty::<bytes::Bytes>::new());
+            connection.ready().await.expect("the connection lives");
+            let response = connection.send_request(request.expect("a request")).await;
+            let got = client::read(response.expect("a head")).await;
+            assert!(got.is_whole(), "{target}: {}", got.line());
+            if target == "/report" {
+                assert_eq!(got.text(), "one of two parts\n");
+                let told = got.trailer("ending").expect("it is told");
+                assert!(told.starts_with("failed;"), "{told}");
+                assert!(told.contains("octets=17"), "{told}");
+            }
+        }
+    });
+    for speaks in BOTH {
+        let got = get(&server, speaks, "/report");
+        assert!(
+            !got.is_whole(),
+            "who does not ask sees an abort: {}",
+            got.line()
+        );
+    }
+    let got = client::get(server.addr, Speaks::Http2, "/report", asks);
+    assert!(got.is_whole(), "{}", got.line());
+    assert!(
+        got.trailer("ending")
+            .is_some_and(|told| told.starts_with("failed;"))
+    );
+    assert_eq!(records.of("/report").ending.as_str(), "failed");
 }

@@ -248,11 +248,7 @@ where
                 stop: self.shutdown.0.subscribe(),
                 drain: self.drain,
             };
-            let running = running.clone();
-            tokio::spawn(async move {
-                connection.run(io, app).await;
-                drop(running);
-            });
+            tokio::spawn(connection.run(io, app, running.clone()));
         }
         drop(self.listener);
         drop(running);

@@ -100,8 +100,11 @@ enum Format {
 enum Tell {
     Nothing,
     Message,
-    Detail(Box<dyn Fn(&Cause) -> Option<String> + Send + Sync>),
+    Detail(Detail),
 }
+
+/// Makes the text of a cause, if any of it may be told.
+type Detail = Box<dyn Fn(&Cause) -> Option<String> + Send + Sync>;
 
 impl Tail {
     fn new(format: Format) -> Self {
