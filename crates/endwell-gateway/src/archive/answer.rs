@@ -30,6 +30,7 @@ use super::send::{Ended, body, compressed, pass, say};
 use super::tar::Tar;
 use super::walk::{Options, Unreadable, Waiting, WalkError, walk};
 use super::wanted::{ArchiveOnError, Form, Wanted};
+use super::zip::Zip;
 use crate::conditions::{self, Condition};
 use crate::multipart::Multipart;
 use crate::range::{self, Asked};
@@ -63,9 +64,10 @@ pub(crate) async fn respond(wanted: Wanted) -> Response<Body> {
     match list(&wanted).await {
         Ok(listing) => match wanted.form {
             Form::Tar if wanted.on_error == ArchiveOnError::Fail => plain(&wanted, listing),
-            Form::Tar => streamed(&wanted, listing, None),
-            Form::TarGz => streamed(&wanted, listing, Some(Coding::Gzip)),
-            Form::TarZst => streamed(&wanted, listing, Some(Coding::Zstd)),
+            Form::Tar => streamed(&wanted, listing, tar(None)),
+            Form::TarGz => streamed(&wanted, listing, tar(Some(Coding::Gzip))),
+            Form::TarZst => streamed(&wanted, listing, tar(Some(Coding::Zstd))),
+            Form::Zip => zip(&wanted, listing),
         },
         Err(error) => refused(&wanted.path, error),
     }
@@ -103,12 +105,14 @@ async fn list(wanted: &Wanted) -> Result<Arc<Listing>, Refused> {
         wanted.place.clone(),
         wanted.name.clone(),
     );
-    let is_tar = wanted.form == Form::Tar;
+    let form = wanted.form;
     let walked = blocking(move || {
         Ok(walk(&place, &name, options, &abandoned).map(|tree| {
             let listing = Listing::new(tree, SystemTime::now());
-            if is_tar {
-                listing.layout();
+            match form {
+                Form::Tar => drop(listing.layout()),
+                Form::Zip => drop(listing.zip_length()),
+                Form::TarGz | Form::TarZst => {}
             }
             Arc::new(listing)
         }))
@@ -167,8 +171,56 @@ fn refused(path: &str, error: Refused) -> Response<Body> {
     }
 }
 
-/// An archive of no known length, without ranges.
-fn streamed(wanted: &Wanted, listing: Arc<Listing>, coding: Option<Coding>) -> Response<Body> {
+/// Makes the body of a TAR.
+fn tar(coding: Option<Coding>) -> impl FnOnce(&Wanted, &Listing, OnError) -> Body {
+    move |wanted, listing, on_error| {
+        let tree = Arc::clone(&listing.tree);
+        let packer = Packer::whole(tree, Tar::default(), wanted.growing, on_error, None);
+        match coding {
+            Some(coding) => compressed(packer, coding),
+            None => body(packer),
+        }
+    }
+}
+
+/// A ZIP. Its length is known if nothing is compressed and nothing may be left out; its octets are
+/// not, before all files were read, so there are no ranges.
+fn zip(wanted: &Wanted, listing: Arc<Listing>) -> Response<Body> {
+    let promised = match (wanted.zip_level, wanted.on_error) {
+        (0, ArchiveOnError::Fail) => match listing.zip_length() {
+            Some(octets) => Some(octets),
+            None => return too_long(wanted),
+        },
+        _ => None,
+    };
+    let made = |wanted: &Wanted, listing: &Listing, on_error| {
+        let (tree, zip) = (Arc::clone(&listing.tree), Zip::new(wanted.zip_level));
+        let body = body(Packer::whole(tree, zip, wanted.growing, on_error, promised));
+        match promised {
+            Some(octets) => body.promise(octets),
+            None => body,
+        }
+    };
+    let mut response = streamed(wanted, listing, made);
+    if let (StatusCode::OK, Some(octets)) = (response.status(), promised) {
+        let length = HeaderValue::from(octets);
+        response.headers_mut().insert(CONTENT_LENGTH, length);
+    }
+    response
+}
+
+/// Nobody has so much room.
+fn too_long(wanted: &Wanted) -> Response<Body> {
+    let why = "the archive would be longer than any client could read";
+    reply::because(StatusCode::FORBIDDEN, &wanted.path, why)
+}
+
+/// An archive without ranges.
+fn streamed(
+    wanted: &Wanted,
+    listing: Arc<Listing>,
+    made: impl FnOnce(&Wanted, &Listing, OnError) -> Body,
+) -> Response<Body> {
     let mut described = label(wanted);
     described.insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
     let on_error = match wanted.on_error {
@@ -189,12 +241,7 @@ fn streamed(wanted: &Wanted, listing: Arc<Listing>, coding: Option<Coding>) -> R
     let made = if wanted.method == Method::HEAD {
         Body::full("")
     } else {
-        let tree = Arc::clone(&listing.tree);
-        let packer = Packer::whole(tree, Tar::default(), wanted.growing, on_error, None);
-        match coding {
-            Some(coding) => compressed(packer, coding),
-            None => body(packer),
-        }
+        made(wanted, &listing, on_error)
     };
     let mut response = made.into_http();
     response.headers_mut().extend(described);
@@ -204,8 +251,7 @@ fn streamed(wanted: &Wanted, listing: Arc<Listing>, coding: Option<Coding>) -> R
 /// A TAR, whose octets are all known beforehand.
 fn plain(wanted: &Wanted, listing: Arc<Listing>) -> Response<Body> {
     let Some(layout) = listing.layout() else {
-        let why = "the archive would be longer than any client could read";
-        return reply::because(StatusCode::FORBIDDEN, &wanted.path, why);
+        return too_long(wanted);
     };
     let octets = layout.length();
     let version = Validators::named(listing.hash.clone(), listing.is_young);

@@ -40,13 +40,15 @@ pub(crate) enum Form {
     Tar,
     TarGz,
     TarZst,
+    Zip,
 }
 
 /// All forms, by their names in a query, which are the extensions of their files too.
-const FORMS: [(&str, Form, &str); 3] = [
+const FORMS: [(&str, Form, &str); 4] = [
     ("tar", Form::Tar, "application/x-tar"),
     ("tar.gz", Form::TarGz, "application/gzip"),
     ("tar.zst", Form::TarZst, "application/zstd"),
+    ("zip", Form::Zip, "application/zip"),
 ];
 
 /// What the query says about an archive.
@@ -86,6 +88,11 @@ impl Form {
         self.row().2
     }
 
+    /// What all forms are called, the one of known octets first.
+    pub(crate) fn names() -> Vec<&'static str> {
+        FORMS.iter().map(|(name, ..)| *name).collect()
+    }
+
     /// What may stand behind `archive=`, for a person.
     pub(crate) fn choices() -> String {
         let names: Vec<_> = FORMS
@@ -110,6 +117,8 @@ pub(crate) struct Wanted {
     pub(crate) hidden: bool,
     pub(crate) growing: Growing,
     pub(crate) on_error: ArchiveOnError,
+    /// 0 stores, 1 to 9 deflate.
+    pub(crate) zip_level: u32,
     pub(crate) state: Arc<State>,
 }
 
@@ -130,6 +139,7 @@ mod tests {
                 Some("archive=tar.zst&archive=tar"),
                 Asked::For(Form::TarZst),
             ),
+            (Some("archive=zip"), Asked::For(Form::Zip)),
             (Some("archive="), Asked::Unknown),
             (Some("archive=TAR"), Asked::Unknown),
             (Some("archive=rar"), Asked::Unknown),

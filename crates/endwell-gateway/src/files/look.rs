@@ -117,7 +117,7 @@ impl Looking<'_> {
         match asked {
             Asked::No if self.disk == Disk::Cached => Err(OpenError::Waits),
             Asked::No => {
-                listing::respond(self.request, place, self.settings.hidden).map(Answer::from)
+                listing::respond(self.request, place, self.settings.hidden, None).map(Answer::from)
             }
             Asked::For(form) if self.settings.archives == Archives::Listed => {
                 Ok(self.archive(place, names, form))
@@ -139,6 +139,7 @@ impl Looking<'_> {
             hidden: self.settings.hidden,
             growing: self.settings.growing,
             on_error: self.settings.archive_on_error,
+            zip_level: self.settings.zip_level,
             state: Arc::clone(&self.settings.archiving),
         }))
     }
