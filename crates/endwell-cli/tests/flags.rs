@@ -47,6 +47,8 @@ fn files_are_answered_as_the_flags_say() {
         "--follow-symlinks",
         "--index=start.htm",
         "--no-listing",
+        "--archives=always",
+        "--archive-on-error=degrade",
         "--not-found=errors/404.html",
         "--precompressed",
         "--digests",
@@ -60,6 +62,9 @@ fn files_are_answered_as_the_flags_say() {
     assert_eq!(body("/link"), b"outside");
     assert_eq!(body("/sub/"), b"start");
     assert_eq!(get(&server, "/sub/").header("content-type"), Some("a/b"));
+    let archive = get(&server, "/sub/?archive=tar");
+    assert_eq!(archive.header("content-type"), Some("application/x-tar"));
+    assert_eq!(archive.header("content-length"), None);
     for nothing in ["/", "/none"] {
         let seen = get(&server, nothing);
         assert_eq!(

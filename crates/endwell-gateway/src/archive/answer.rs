@@ -238,12 +238,8 @@ fn streamed(
         }
         ArchiveOnError::Degrade => OnError::LeaveOut,
     };
-    let made = if wanted.method == Method::HEAD {
-        Body::full("")
-    } else {
-        made(wanted, &listing, on_error)
-    };
-    let mut response = made.into_http();
+    // Of the answer to HEAD the body is never asked for a frame, and promises no length.
+    let mut response = made(wanted, &listing, on_error).into_http();
     response.headers_mut().extend(described);
     response
 }

@@ -16,6 +16,10 @@ use zstd::stream::raw::{CParameter, Encoder as RawZstd, InBuffer, Operation, Out
 const GZIP_LEVEL: u32 = 6;
 const ZSTD_LEVEL: i32 = 3;
 
+/// Octets that one processor compresses at a time. By itself zstd would take 8 MiB, and nothing
+/// would leave before; a failure is told after as much has been compressed, not before.
+const JOB: u32 = 1024 * 1024;
+
 /// Room that is made for output at a time.
 const ROOM: usize = 64 * 1024;
 
@@ -72,6 +76,8 @@ impl Encoder {
                     let workers = u32::try_from(workers).unwrap_or(1);
                     let parallel = CParameter::NbWorkers(workers);
                     frame.set_parameter(parallel).map_err(failed)?;
+                    let job = CParameter::JobSize(JOB);
+                    frame.set_parameter(job).map_err(failed)?;
                 }
                 Self::Zstd(Box::new(Zstd {
                     frame,

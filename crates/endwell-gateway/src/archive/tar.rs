@@ -308,3 +308,152 @@ fn octal(field: &mut [u8], mut number: u64) {
         number >>= 3;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The header of a file with this path, as it would be written for an entry of a tree.
+    fn header(path: &[u8], is: Is, target: &[u8], octets: u64, seconds: i64) -> Vec<u8> {
+        let mut headers = Headers {
+            path: path.to_vec(),
+            ..Headers::default()
+        };
+        let entry = Entry {
+            name: path,
+            is,
+            mode: 0o640,
+            octets,
+            modified: (seconds, 999_999_999),
+            target,
+        };
+        let mut header = Vec::new();
+        headers.entry(&entry, &mut header);
+        header
+    }
+
+    fn file(path: &[u8]) -> Vec<u8> {
+        header(path, Is::File, b"", 5, 1_700_000_000)
+    }
+
+    fn text(header: &[u8], field: std::ops::Range<usize>) -> String {
+        let field = &header[field];
+        let end = field.iter().position(|octet| *octet == 0);
+        String::from_utf8_lossy(&field[..end.unwrap_or(field.len())]).into_owned()
+    }
+
+    #[test]
+    fn a_header_is_that_of_posix() {
+        let header = file(b"top/file");
+        assert_eq!(header.len(), 512);
+        assert_eq!(text(&header, 0..100), "top/file");
+        assert_eq!(text(&header, 100..108), "0000640");
+        assert_eq!(text(&header, 108..116), "0000000");
+        assert_eq!(text(&header, 124..136), "00000000005");
+        assert_eq!(text(&header, 136..148), "14524770400");
+        assert_eq!(&header[257..265], b"ustar\x0000");
+        assert_eq!(header[156], b'0');
+        let sum: u32 = header
+            .iter()
+            .enumerate()
+            .map(|(at, octet)| {
+                u32::from(if (148..156).contains(&at) {
+                    b' '
+                } else {
+                    *octet
+                })
+            })
+            .sum();
+        assert_eq!(text(&header, 148..156), format!("{sum:06o}"));
+    }
+
+    #[test]
+    fn paths_that_a_slash_divides_need_no_more() {
+        let path = |prefix: usize, name: usize| {
+            [vec![b'p'; prefix], vec![b'/'], vec![b'n'; name]].concat()
+        };
+        for (prefix, name, blocks) in [
+            (10, 89, 1),
+            (1, 100, 1),
+            (155, 100, 1),
+            (155, 1, 1),
+            (100, 101, 3),
+            (156, 99, 3),
+            (156, 100, 3),
+        ] {
+            let header = file(&path(prefix, name));
+            assert_eq!(header.len(), blocks * 512, "{prefix}/{name}");
+        }
+        let header = file(&path(155, 100));
+        assert_eq!(text(&header, 345..500), "p".repeat(155));
+        assert_eq!(text(&header, 0..100), "n".repeat(100));
+        assert_eq!(file(&[b'n'; 101]).len(), 3 * 512);
+        // The slash behind a folder divides nothing.
+        let folder = [vec![b'n'; 101], vec![b'/']].concat();
+        assert_eq!(header_of_folder(&folder).len(), 3 * 512);
+    }
+
+    fn header_of_folder(path: &[u8]) -> Vec<u8> {
+        header(path, Is::Folder, b"", 0, 0)
+    }
+
+    #[test]
+    fn what_ustar_cannot_hold_stands_in_records() {
+        let records = |header: &[u8]| {
+            assert_eq!((header[156], header.len() > 1024), (b'x', true));
+            text(header, 512..1024)
+        };
+        assert_eq!(records(&file("é".as_bytes())), "11 path=é\n");
+        let long = header(b"l", Is::Link, &[b't'; 101], 0, 0);
+        assert_eq!(
+            records(&long),
+            format!("115 linkpath={}\n", "t".repeat(101))
+        );
+        let binary = file(&[0xff; 101]);
+        assert!(binary[512..].starts_with(b"21 hdrcharset=BINARY\n111 path=\xff\xff"));
+        assert_eq!(file(b"caf\xe9").len(), 512);
+        let large = header(b"f", Is::File, b"", 1 << 33, 0);
+        assert_eq!(records(&large), "19 size=8589934592\n");
+        assert_eq!(
+            large[1024 + 124..1024 + 136],
+            [0x80, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0]
+        );
+        assert_eq!(header(b"f", Is::File, b"", (1 << 33) - 1, 0).len(), 512);
+        assert_eq!(
+            records(&header(b"f", Is::File, b"", 0, -5)),
+            "12 mtime=-5\n"
+        );
+    }
+
+    #[test]
+    fn a_seal_promises_more_than_follows() {
+        for room in [0, 511, 512, 513, 600, 10_000] {
+            let mut seal = Vec::new();
+            Tar::default().seal("top/file has gone", room, &mut seal);
+            assert!(seal.len() as u64 <= room, "{room}");
+            assert_eq!(seal.is_empty(), room < 512, "{room}");
+            if room >= 512 {
+                assert_eq!(text(&seal, 0..100), "ENDWELL-INCOMPLETE.txt");
+                let octets = u64::from_str_radix(&text(&seal, 124..136), 8).expect("octal");
+                assert!(octets > seal.len() as u64 + 60_000);
+            }
+            if room == 10_000 {
+                assert!(text(&seal, 512..seal.len()).contains("top/file has gone."));
+            }
+        }
+    }
+
+    proptest! {
+        /// A record says how long it is, its own digits among it.
+        #[test]
+        fn records_tell_their_length(length in 0_usize..12_000) {
+            let mut written = Vec::new();
+            record(b"path", &vec![b'x'; length], &mut written);
+            let digits = written.split(|octet| *octet == b' ').next().expect("digits");
+            let told: usize = std::str::from_utf8(digits).expect("text").parse().expect("a number");
+            prop_assert_eq!(told, written.len());
+        }
+    }
+}

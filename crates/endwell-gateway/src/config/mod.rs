@@ -46,8 +46,9 @@ pub use load::{Loaded, Sources, Value};
 pub use origin::{Fault, Faults, Origin, Unusable};
 pub use pages::{Below, Index};
 pub use settings::{
-    AccessSettings, Certificate, FilesSettings, FolderPage, Limits, Listening, LogFormat,
-    LogSettings, Operation, Settings, TlsSettings, WhenGrowing, WhenHalfClosed, arguments,
+    AccessSettings, ArchiveSettings, Certificate, FilesSettings, FolderPage, Limits, Listening,
+    LogFormat, LogSettings, Operation, Settings, TlsSettings, WhenGrowing, WhenHalfClosed,
+    WhenMissing, WhichArchives, arguments,
 };
 pub use values::MediaType;
 

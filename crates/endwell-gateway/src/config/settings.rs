@@ -35,6 +35,9 @@ pub struct Settings {
     /// How folders are answered.
     #[command(flatten)]
     pub folder_page: FolderPage,
+    /// Folders as archives.
+    #[command(flatten)]
+    pub archive: ArchiveSettings,
     /// What a peer may take.
     #[command(flatten)]
     pub limits: Limits,
@@ -135,6 +138,20 @@ pub struct FolderPage {
     /// Do not list a folder that has no index: it is not found
     #[arg(long = "no-listing", action = ArgAction::SetFalse)]
     pub listing: bool,
+}
+
+/// Folders as archives.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[group(skip)]
+#[command(next_help_heading = "Archives")]
+pub struct ArchiveSettings {
+    /// Of which folders there are archives (FOLDER/?archive=tar)
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t = WhichArchives::Listed)]
+    pub archives: WhichArchives,
+
+    /// What to do about an entry that cannot be archived
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = WhenMissing::Fail)]
+    pub archive_on_error: WhenMissing,
 }
 
 /// What a peer may take.
@@ -256,6 +273,27 @@ pub enum WhenGrowing {
     Fail,
     /// The response is complete with what was there when it began
     Allow,
+}
+
+/// Of which folders there are archives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WhichArchives {
+    /// Of those that are listed: not of one with an index
+    Listed,
+    /// Of all
+    Always,
+    /// Of none
+    Never,
+}
+
+/// What to do about an entry that cannot be archived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WhenMissing {
+    /// The archive fails
+    Fail,
+    /// It is left out and named in ENDWELL-MISSING.txt; the response ends as degraded, and has no
+    /// length and no ranges
+    Degrade,
 }
 
 /// Which certificate is shown to clients.

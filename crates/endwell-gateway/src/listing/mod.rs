@@ -2,8 +2,6 @@
 //!
 //! Reads: a request for a folder, and the folder, on tokio's blocking pool. Gives: a response that
 //! is streamed, head first. Never: looks whole when the folder could not be read to its end.
-//!
-//! The query takes further forms of a folder, archives of it, beside those of [`asked::Form`].
 
 mod order;
 

@@ -7,8 +7,10 @@ use endwell::core::HalfClose;
 use endwell::{Controls, Limits, Policy};
 
 use super::{access, descriptors};
-use crate::config::{Index, Settings, Unusable, WhenGrowing, WhenHalfClosed};
-use crate::{Files, Growing, Guard};
+use crate::config::{
+    Index, Settings, Unusable, WhenGrowing, WhenHalfClosed, WhenMissing, WhichArchives,
+};
+use crate::{ArchiveOnError, Archives, Files, Growing, Guard};
 
 /// The service that answers requests, and the folder that it serves. `listed` is the text of the
 /// file of users.
@@ -35,6 +37,15 @@ fn files(settings: &Settings) -> Result<Files, Unusable> {
         .digests(given.digests)
         .spa(given.spa.as_ref().map(|page| page.path().to_owned()))
         .listing(settings.folder_page.listing)
+        .archives(match settings.archive.archives {
+            WhichArchives::Listed => Archives::Listed,
+            WhichArchives::Always => Archives::Always,
+            WhichArchives::Never => Archives::Never,
+        })
+        .archive_on_error(match settings.archive.archive_on_error {
+            WhenMissing::Fail => ArchiveOnError::Fail,
+            WhenMissing::Degrade => ArchiveOnError::Degrade,
+        })
         .index(match &settings.folder_page.index {
             Index::None => None,
             Index::Name(name) => Some(name.path().to_owned()),
