@@ -20,7 +20,7 @@ use http::header::{
     RANGE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::encode::Coding;
 use super::kept::{KEPT, Kept, Key, Listing};
@@ -28,7 +28,7 @@ use super::layout::Stands;
 use super::pack::{From, OnError, Packer};
 use super::send::{Ended, body, compressed, pass, say};
 use super::tar::Tar;
-use super::walk::{Options, Unreadable, Waiting, WalkError, walk};
+use super::walk::{Options, Waiting, WalkError, walk};
 use super::wanted::{ArchiveOnError, Form, Wanted};
 use super::zip::Zip;
 use crate::conditions::{self, Condition};
@@ -58,6 +58,13 @@ impl Default for State {
     }
 }
 
+impl State {
+    /// The right to walk, if nobody must be waited for.
+    pub(super) fn turn_at_once(&self) -> Option<SemaphorePermit<'_>> {
+        self.walking.try_acquire().ok()
+    }
+}
+
 /// Makes the response to a GET or HEAD of an archive. A walk under way stops when the future is
 /// dropped.
 pub(crate) async fn respond(wanted: Wanted) -> Response<Body> {
@@ -81,13 +88,7 @@ enum Refused {
 
 /// The listing of the folder: a new one, unless the request only goes on with what another began.
 async fn list(wanted: &Wanted) -> Result<Arc<Listing>, Refused> {
-    let options = Options {
-        hidden: wanted.hidden,
-        unreadable: match wanted.on_error {
-            ArchiveOnError::Fail => Unreadable::Fail,
-            ArchiveOnError::Degrade => Unreadable::Name,
-        },
-    };
+    let options = Options::of(wanted.on_error, wanted.hidden);
     let key = Key::new(wanted.place.path(), &wanted.name, options);
     let kept = &wanted.state.kept;
     let goes_on = goes_on(&wanted.headers);

@@ -34,6 +34,17 @@ pub enum ArchiveOnError {
     Degrade,
 }
 
+/// What can be told of the archives of a folder without making any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measured {
+    /// The TAR has so many octets.
+    Octets(u64),
+    /// It would take too long.
+    Unknown,
+    /// There can be none.
+    None,
+}
+
 /// The form of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
