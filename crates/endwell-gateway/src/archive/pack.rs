@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use endwell::{Cause, Kind};
 
+use super::ahead::Ahead;
 use super::broken::{Broken, Why};
 use super::folders::Folders;
 use super::open::Open;
@@ -84,6 +85,7 @@ pub(super) struct Packer<F> {
     growing: Growing,
     on_error: OnError,
     folders: Folders,
+    ahead: Ahead,
     step: Step,
     /// What has no room in the frame before, and how many octets of it have been put out.
     owed: Vec<u8>,
@@ -191,6 +193,7 @@ impl<F: Format> Packer<F> {
             growing,
             on_error,
             folders: Folders::default(),
+            ahead: Ahead::default(),
             step: Step::Begin,
             owed: Vec::new(),
             paid: 0,
@@ -373,13 +376,12 @@ impl<F: Format> Packer<F> {
     fn open(&mut self, tree: &Tree, at: usize) -> Result<Open, Why> {
         let folder = self.folders.open(tree, tree.parent(at));
         let folder = folder.map_err(|shut| Why::of_open(&shut.error))?;
-        let packed = tree.entries[at];
-        Open::new(
-            folder,
-            packed.name(&tree.names),
-            packed.facts(),
-            self.growing,
-        )
+        let open = match self.ahead.take(at) {
+            Some(open) => open,
+            None => Open::new(tree, at, folder, self.growing)?,
+        };
+        self.ahead.fill(tree, at, folder, self.growing);
+        Ok(open)
     }
 
     /// Reads what there is room for; after the last of it the entry is proven.
@@ -388,7 +390,14 @@ impl<F: Format> Packer<F> {
         // There is room for it in memory.
         let end = frame.filled + octets as usize;
         let into = &mut frame.frame.as_mut()[frame.filled..end];
-        if let Err(why) = content.open.read(content.rest.start, into, Disk::Any) {
+        let start = content.rest.start;
+        let mut read = content.open.read(start, into, Disk::Cached);
+        let at_once = matches!(read, Ok(true));
+        self.ahead.note(at_once);
+        if let Ok(false) = read {
+            read = content.open.read(start, into, Disk::Any);
+        }
+        if let Err(why) = read {
             return Err(content.stopped(why));
         }
         self.format.look(into);
