@@ -96,11 +96,14 @@ enum Format {
     Tagged(tagged::Tag),
 }
 
+/// What an author makes of a cause.
+type Detail = dyn Fn(&Cause) -> Option<String> + Send + Sync;
+
 /// What of a cause is told beside kind and advice.
 enum Tell {
     Nothing,
     Message,
-    Detail(Detail),
+    Detail(Box<Detail>),
 }
 
 /// Makes the text of a cause, if any of it may be told.
