@@ -391,9 +391,12 @@ impl<F: Format> Packer<F> {
         let end = frame.filled + octets as usize;
         let into = &mut frame.frame.as_mut()[frame.filled..end];
         let start = content.rest.start;
-        let mut read = content.open.read(start, into, Disk::Cached);
-        let at_once = matches!(read, Ok(true));
-        self.ahead.note(at_once);
+        // Where there is no disk there is nothing to read ahead.
+        let mut read = Ok(false);
+        if !self.tree.in_memory {
+            read = content.open.read(start, into, Disk::Cached);
+            self.ahead.note(matches!(read, Ok(true)));
+        }
         if let Ok(false) = read {
             read = content.open.read(start, into, Disk::Any);
         }

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use super::folders::{Folders, Shut};
 use super::tree::{Is, Packed, Tree};
+use crate::source::is_in_memory;
 use crate::source::place::{OpenError, Place};
 
 /// What a tree may have at most.
@@ -135,6 +136,7 @@ fn walk_within(
     let failed = |error: Errno| OpenError::of(place.path(), error.into());
     let stat = fstat(&root).map_err(failed)?;
     let mut tree = Tree {
+        in_memory: is_in_memory(&root),
         root: Arc::new(root),
         path: place.path().to_owned(),
         names: name.to_vec(),
@@ -203,7 +205,7 @@ impl Walk<'_> {
         let at = self.tree.entries.len();
         self.tree.entries.push(folder.packed);
         let mut folders = std::mem::take(&mut self.folders);
-        let listed = match folders.open(self.tree, at).map(|fd| Dir::read_from(fd)) {
+        let listed = match folders.open(self.tree, at).map(Dir::read_from) {
             Ok(Ok(names)) => self.list(names, at, &folder),
             Ok(Err(error)) => self.shut(Shut {
                 at,
@@ -277,7 +279,7 @@ impl Walk<'_> {
         folder: &Pending,
     ) -> Result<(), WalkError> {
         self.looked += 1;
-        if self.looked % LOOK_EVERY == 0 && self.abandoned.0.load(Ordering::Relaxed) {
+        if self.looked.is_multiple_of(LOOK_EVERY) && self.abandoned.0.load(Ordering::Relaxed) {
             return Err(WalkError::Abandoned);
         }
         let too_long = || WalkError::TooLong {
