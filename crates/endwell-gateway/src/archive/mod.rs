@@ -27,6 +27,9 @@ mod folders;
 mod walk;
 
 #[cfg(unix)]
+mod notes;
+
+#[cfg(unix)]
 mod broken;
 
 #[cfg(unix)]
@@ -43,6 +46,9 @@ mod tar;
 
 #[cfg(unix)]
 mod layout;
+
+#[cfg(unix)]
+mod zip;
 
 #[cfg(unix)]
 mod encode;
