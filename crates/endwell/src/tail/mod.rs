@@ -106,9 +106,6 @@ enum Tell {
     Detail(Box<Detail>),
 }
 
-/// Makes the text of a cause, if any of it may be told.
-type Detail = Box<dyn Fn(&Cause) -> Option<String> + Send + Sync>;
-
 impl Tail {
     fn new(format: Format) -> Self {
         Self {
