@@ -322,21 +322,22 @@ fn a_thread_that_waits_for_room_is_woken_with_a_broken_pipe() {
 #[test]
 fn a_channel_has_room_for_several_small_frames_or_one_large() {
     let (mut producer, mut body) = endwell::channel();
-    for _ in 0..16 {
+    for _ in 0..32 {
         producer.try_send("small").expect("there is room");
     }
-    let full = TrySendError::Full(Bytes::from_static(b"17th"));
-    assert_eq!(producer.try_send("17th"), Err(full));
+    let full = TrySendError::Full(Bytes::from_static(b"33rd"));
+    assert_eq!(producer.try_send("33rd"), Err(full));
     let first = runtime().block_on(body.frame());
     let first = first.expect("there is one").expect("it is good");
-    assert_eq!(first.into_data().expect("it is data"), "small");
+    let joined = "small".repeat(32);
+    assert_eq!(first.into_data().expect("it is data"), joined);
+    producer.try_send("33rd").expect("there is room again");
     drop(body);
-    let gone = TrySendError::ClientGone(Bytes::from_static(b"17th"));
-    assert_eq!(producer.try_send("17th"), Err(gone));
+    let gone = TrySendError::ClientGone(Bytes::from_static(b"34th"));
+    assert_eq!(producer.try_send("34th"), Err(gone));
 
     let (mut producer, _body) = endwell::channel();
-    let size = producer.frame_size();
-    producer.try_send(vec![0; size]).expect("there is room");
+    producer.try_send(vec![0; 65_536]).expect("there is room");
     assert!(matches!(producer.try_send("x"), Err(TrySendError::Full(_))));
 }
 

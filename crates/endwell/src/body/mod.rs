@@ -75,8 +75,8 @@ where
 /// A body and the producer that fills it from another task.
 ///
 /// Dropping the producer ends the response as failed, also when its task was aborted, timed out or
-/// panicked. There is room for up to 16 frames while they hold less than
-/// [`Producer::frame_size`], so a client that does not read costs little.
+/// panicked. There is room for up to 32 frames while they hold less than 64 KiB, or
+/// [`Producer::frame_size`] if that is more, so a client that does not read costs little.
 ///
 /// A producer cannot be cloned: with several senders the last one to go away would have to say the
 /// ending, and could not know what became of the others. Let the tasks send to the

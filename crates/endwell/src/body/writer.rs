@@ -1,6 +1,7 @@
 //! A body written by code that blocks.
 
 use endwell_core::{Cause, Kind};
+use tokio::task::{JoinError, JoinHandle};
 
 use super::Body;
 use crate::producer::{Abort, Finished, Producer, Room, Writer, panicked};
@@ -9,7 +10,8 @@ use crate::producer::{Abort, Finished, Producer, Room, Writer, panicked};
 ///
 /// The closure runs on tokio's blocking threads, from the moment the body is first read, and must
 /// say how it ended, as that of [`stream`](crate::stream). `?` on any error aborts the response, a
-/// panic in it too. When the client leaves, its next write fails and one that waits is woken.
+/// panic in it too; what it gives counts, also when it dropped the [`Writer`] long before. When the
+/// client leaves, its next write fails and one that waits is woken.
 ///
 /// The threads are those of `tokio::task::spawn_blocking` (512 by default), one for each such
 /// response until it has ended: a response that finds none free waits for its turn.
@@ -34,14 +36,25 @@ where
     let out = producer.answered_for().into_writer();
     let work = async move {
         // The writer of a thread that fails is dropped first: what counts is what the thread gives.
-        let returned = tokio::task::spawn_blocking(move || work(out)).await;
+        let mut thread = Thread(tokio::task::spawn_blocking(move || work(out)));
+        let returned = (&mut thread.0).await;
         returned.unwrap_or_else(|error| Err(of_thread(error)))
     };
     Body::of_closure(witness, Box::pin(work))
 }
 
+/// Work on a blocking thread. Nobody waits for it any more when this is dropped.
+struct Thread(JoinHandle<Result<Finished, Abort>>);
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // What has not begun never does; what runs learns it from its next write.
+        self.0.abort();
+    }
+}
+
 /// Why a thread gave nothing.
-fn of_thread(error: tokio::task::JoinError) -> Abort {
+fn of_thread(error: JoinError) -> Abort {
     match error.try_into_panic() {
         Ok(panic) => panicked(&*panic).into(),
         Err(_) => {

@@ -91,7 +91,8 @@ impl Clone for Witness {
 
 impl Drop for Witness {
     fn drop(&mut self) {
-        if self.slot.witnesses.fetch_sub(1, Ordering::AcqRel) == 1 {
+        let last = self.slot.witnesses.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last && Arc::strong_count(&self.slot) > 1 {
             self.tell(None);
         }
     }

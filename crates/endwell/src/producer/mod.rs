@@ -76,8 +76,8 @@ impl Producer {
     /// Hands over octets; waits while there is no room for them.
     ///
     /// In a [`stream`](crate::stream) closure there is room for one frame, in a
-    /// [`channel`](crate::channel) for up to 16 while they hold less than
-    /// [`frame_size`](Producer::frame_size).
+    /// [`channel`](crate::channel) for up to 32 while they hold less than 64 KiB or
+    /// [`frame_size`](Producer::frame_size). Small frames that wait together leave as one.
     /// An empty frame is [`commit`](Producer::commit).
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use endwell_core::{Cause, Ending, Record};
 use http::HeaderMap;
 use tokio::sync::Notify;
@@ -15,18 +15,25 @@ use super::ClientGone;
 /// Before a connection has advised anything: small, so that the first octet leaves early.
 const FRAME: usize = 8 * 1024;
 
-/// Frames that may wait for the body when their producer runs beside it.
-///
-/// As many as a plain channel usually has: a task or thread that makes small frames is then woken
-/// once for several of them.
-const FRAMES: usize = 16;
+/// Frames that may wait for the body when their producer runs beside it: a task or thread that
+/// makes small ones is then woken once for several of them.
+const FRAMES: usize = 32;
+
+/// Octets that may wait then, if the connection does not advise larger frames: a thread that
+/// writes frames of 8 KiB is woken once for four of them, and a client that does not read costs
+/// no more than that and one frame.
+const WAITING: usize = 64 * 1024;
+
+/// Small frames that wait together leave as one of at most so many octets: to copy them costs less
+/// than to frame and write each.
+const JOINED: usize = 8 * 1024;
 
 /// How many frames may wait for the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Room {
     /// One: the producer is polled by the body itself, and would gain nothing by working ahead.
     One,
-    /// [`FRAMES`], while they hold less than the one frame that the connection advises.
+    /// [`FRAMES`], while they hold less than [`WAITING`] or one frame that the connection advises.
     Several,
 }
 
@@ -64,12 +71,8 @@ struct State {
 impl State {
     /// Whether another frame may wait, as far as so many frames and octets leave room.
     fn has_room(&self, room: Room, frames: usize, octets: usize) -> bool {
-        match room {
-            Room::One => self.frame.is_none(),
-            Room::Several => {
-                self.frame.is_none() || (self.more.len() + 1 < frames && self.octets < octets)
-            }
-        }
+        let among_several = self.more.len() + 1 < frames && self.octets < octets;
+        self.frame.is_none() || (room == Room::Several && among_several)
     }
 
     fn put(&mut self, frame: Bytes) {
@@ -80,11 +83,34 @@ impl State {
         }
     }
 
-    fn take(&mut self) -> Option<Bytes> {
+    fn pop(&mut self) -> Option<Bytes> {
         let frame = self.frame.take()?;
         self.octets -= frame.len();
         self.frame = self.more.pop_front();
         Some(frame)
+    }
+
+    /// Whether the next frame may be joined to so many octets. An empty one stays what it is: a commit.
+    fn joins(&self, octets: usize) -> bool {
+        let next = self.frame.as_ref().map_or(0, Bytes::len);
+        next > 0 && octets > 0 && octets + next <= JOINED
+    }
+
+    /// The next frame, with those after it that are small.
+    fn take(&mut self) -> Option<Bytes> {
+        let first = self.pop()?;
+        if !self.joins(first.len()) {
+            return Some(first);
+        }
+        let waiting = first.len() + self.octets;
+        let mut joined = BytesMut::with_capacity(waiting.min(JOINED));
+        joined.extend_from_slice(&first);
+        while self.joins(joined.len())
+            && let Some(next) = self.pop()
+        {
+            joined.extend_from_slice(&next);
+        }
+        Some(joined.freeze())
     }
 }
 
@@ -109,6 +135,11 @@ impl Slot {
     /// Octets that the next frame best has.
     pub(super) fn advised(&self) -> usize {
         self.advised.load(Ordering::Relaxed)
+    }
+
+    /// Octets that may wait.
+    fn waiting(&self) -> usize {
+        self.advised().max(WAITING)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -144,7 +175,7 @@ impl Slot {
         if self.is_abandoned() {
             return Poll::Ready(Err(ClientGone));
         }
-        if !state.has_room(self.room, FRAMES, self.advised()) {
+        if !state.has_room(self.room, FRAMES, self.waiting()) {
             wait(&mut state);
             return Poll::Pending;
         }
@@ -182,7 +213,7 @@ impl Slot {
         let mut state = self.lock();
         if let Some(frame) = state.take() {
             // Woken at half, so that it has something to do before it waits again.
-            let half = state.has_room(self.room, FRAMES / 2, self.advised() / 2);
+            let half = state.has_room(self.room, FRAMES / 2, self.waiting() / 2);
             let producer = state.producer.take_if(|_| half);
             drop(state);
             wake(producer);
