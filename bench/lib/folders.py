@@ -136,10 +136,10 @@ ROWS = [
     Row("tar 20 000 x 2 KiB", "tar", SMALL, small, "tar", [[*TAR, SMALL]], 1.3, 0.85, SMALL_FILES),
     Row("zip -0 4 x 256 MiB", "zip", BIG, big, "zip", [[*ZIP, BIG]], 6, 0.15),
     Row("zip -0 20 000 x 2 KiB", "zip", SMALL, small, "zip", [[*ZIP, SMALL]], 4, 0.3, SMALL_FILES),
-    Row("tar.zst of text", "tar.zst", TEXT, text, "tar | zstd", [[*TAR, TEXT], ZSTD], 1.0, None),
-    Row("tar.zst 4 x 256 MiB", "tar.zst", BIG, big, "tar | zstd", [[*TAR, BIG], ZSTD], 1.0, None),
-    Row("tar.zst 20 000 x 2 KiB", "tar.zst", SMALL, small, "tar | zstd", [[*TAR, SMALL], ZSTD], 1.0, None, SMALL_FILES),
-    Row("tar.gz of text", "tar.gz", TEXT, text, "tar | gzip", [[*TAR, TEXT], ["gzip", "-6"]], None, None),
+    Row("tar.zst of text", "tar.zst", TEXT, text, "tar, zstd", [[*TAR, TEXT], ZSTD], 1.0, None),
+    Row("tar.zst 4 x 256 MiB", "tar.zst", BIG, big, "tar, zstd", [[*TAR, BIG], ZSTD], 1.0, None),
+    Row("tar.zst 20 000 x 2 KiB", "tar.zst", SMALL, small, "tar, zstd", [[*TAR, SMALL], ZSTD], 1.0, None, SMALL_FILES),
+    Row("tar.gz of text", "tar.gz", TEXT, text, "tar, gzip", [[*TAR, TEXT], ["gzip", "-6"]], None, None),
 ]
 
 

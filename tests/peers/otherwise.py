@@ -75,7 +75,7 @@ _TEXT = "a name is text in JavaScript: what is no UTF-8 is replaced"
 _LINES = "it reads pax records by lines, not by their lengths"
 
 OTHERWISE: list[Otherwise] = [
-    *(Otherwise(node, "tar", "names_not_text", _TEXT, _javascript) for node in _NODE),
+    *(Otherwise(node, "tar", "names_not_text", f"{_TEXT}; {_LINES}", garbled) for node in _NODE),
     *(Otherwise(node, "tar", "links_not_text", _TEXT, _javascript) for node in _NODE),
     *(Otherwise(node, "tar", "names_of_many_lines", _LINES, garbled) for node in _NODE),
     Otherwise("bsdtar", "tar", "names_decomposed", "libarchive composes names that are UTF-8", garbled),

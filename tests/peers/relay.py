@@ -6,7 +6,7 @@ import socket
 import threading
 
 # What passes before it is held: more than heads and handshakes, less than the first entry of a folder that is to fail.
-PASSES = 1 << 20
+PASSES = 1 << 19
 PIECE = 65_536
 
 

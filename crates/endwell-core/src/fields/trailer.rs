@@ -87,7 +87,7 @@ const ALLOWED: &[&str] = &[
 /// ```
 pub fn may_be_trailer(name: &str) -> bool {
     let begins = |start: &&str| name.starts_with(start);
-    ALLOWED.contains(&name) || !(NEVER.contains(&name) || NEVER_BEGIN.iter().any(|it| begins(it)))
+    ALLOWED.contains(&name) || !(NEVER.contains(&name) || NEVER_BEGIN.iter().any(begins))
 }
 
 #[cfg(test)]

@@ -350,13 +350,11 @@ impl<F: Format> Packer<F> {
             // There is room for it in memory.
             let octets = room.min(content.rest_octets()).min(content.undivided) as usize;
             let into = &mut frame.frame.as_mut()[frame.filled..frame.filled + octets];
-            let mut read = content.open.read(at, into, Disk::Cached);
-            let at_once = matches!(read, Ok(true));
-            self.ahead.note(at_once);
-            if disk == Disk::Any && matches!(read, Ok(false)) {
-                read = content.open.read(at, into, Disk::Any);
-            }
-            match read {
+            let in_memory = self.tree.in_memory;
+            match self
+                .ahead
+                .read(&mut content.open, at, into, disk, in_memory)
+            {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
                 Err(why) => return Err(content.stopped(why)),
@@ -437,12 +435,16 @@ impl<F: Format> Packer<F> {
             self.step = Step::Entry(at + 1);
             return Ok(());
         };
+        let stopped = |why| Stopped {
+            broken: Broken { at, why },
+            begins: Some(begins),
+        };
+        if entry.octets == 0 {
+            // It has no octet that could be held back: its look comes before its head.
+            open.read(0, &mut [], Disk::Any).map_err(stopped)?;
+        }
         if manner == Manner::Whole {
-            let read = self.read_whole(&mut open, entry.octets);
-            read.map_err(|why| Stopped {
-                broken: Broken { at, why },
-                begins: Some(begins),
-            })?;
+            self.read_whole(&mut open, entry.octets).map_err(stopped)?;
             self.format.whole(&tree, at, &self.raw, &mut self.owed);
             self.step = Step::Entry(at + 1);
             return Ok(());
@@ -477,7 +479,9 @@ impl<F: Format> Packer<F> {
     fn read_whole(&mut self, open: &mut Open, octets: u64) -> Result<(), Why> {
         // A format asks for this only where there is room in memory.
         self.raw.resize(octets as usize, 0);
-        open.read(0, &mut self.raw, Disk::Any)?;
+        let in_memory = self.tree.in_memory;
+        self.ahead
+            .read(open, 0, &mut self.raw, Disk::Any, in_memory)?;
         open.prove()
     }
 
@@ -514,7 +518,12 @@ impl<F: Format> Packer<F> {
         let octets = content.rest_octets().min(AT_ONCE);
         self.raw.resize(octets as usize, 0);
         let at = content.rest.start;
-        if let Err(why) = content.open.read(at, &mut self.raw, Disk::Any) {
+        let in_memory = self.tree.in_memory;
+        let open = &mut content.open;
+        let read = self
+            .ahead
+            .read(open, at, &mut self.raw, Disk::Any, in_memory);
+        if let Err(why) = read {
             return Err(content.stopped(why));
         }
         self.format.look(&self.raw);

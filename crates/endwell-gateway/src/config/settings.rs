@@ -185,6 +185,10 @@ pub struct ArchiveSettings {
     /// What to do about an entry that cannot be archived
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = WhenMissing::Fail)]
     pub archive_on_error: WhenMissing,
+
+    /// How much the files in a ZIP are compressed, from 1 to 9; 0 stores them, and promises a length
+    #[arg(long, value_name = "LEVEL", default_value = "0", value_parser = number::zip_level)]
+    pub zip_level: u32,
 }
 
 /// What a peer may take.

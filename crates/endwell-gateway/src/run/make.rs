@@ -52,6 +52,7 @@ fn files(settings: &Settings) -> Result<Files, Unusable> {
             WhenMissing::Fail => ArchiveOnError::Fail,
             WhenMissing::Degrade => ArchiveOnError::Degrade,
         })
+        .zip_level(settings.archive.zip_level)
         .index(match &settings.folder_page.index {
             Index::None => None,
             Index::Name(name) => Some(name.path().to_owned()),

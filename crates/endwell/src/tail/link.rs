@@ -18,6 +18,7 @@ pub(crate) struct Link {
     /// `u64::MAX`: none.
     promised: AtomicU64,
     last_event: OnceLock<HeaderValue>,
+    told: AtomicBool,
     ordered: AtomicBool,
     order: Mutex<Option<Ending>>,
     body: AtomicWaker,
@@ -34,6 +35,7 @@ impl Default for Link {
             head: AtomicU8::new(UNKNOWN),
             promised: AtomicU64::new(u64::MAX),
             last_event: OnceLock::new(),
+            told: AtomicBool::new(false),
             ordered: AtomicBool::new(false),
             order: Mutex::new(None),
             body: AtomicWaker::new(),
@@ -64,6 +66,16 @@ impl Link {
         drop(order);
         self.ordered.store(true, Ordering::Release);
         self.body.wake();
+    }
+
+    /// The body has given its tail.
+    pub(super) fn tell(&self) {
+        self.told.store(true, Ordering::Release);
+    }
+
+    /// Whether the peer is being told a reason, and needs the time to read it.
+    pub(crate) fn has_told(&self) -> bool {
+        self.told.load(Ordering::Acquire)
     }
 
     /// Whether the head has left; if nobody tells, it has once the body gave anything.

@@ -96,15 +96,15 @@ enum Format {
     Tagged(tagged::Tag),
 }
 
+/// What an author makes of a cause.
+type Detail = dyn Fn(&Cause) -> Option<String> + Send + Sync;
+
 /// What of a cause is told beside kind and advice.
 enum Tell {
     Nothing,
     Message,
-    Detail(Detail),
+    Detail(Box<Detail>),
 }
-
-/// Makes the text of a cause, if any of it may be told.
-type Detail = Box<dyn Fn(&Cause) -> Option<String> + Send + Sync>;
 
 impl Tail {
     fn new(format: Format) -> Self {
@@ -376,7 +376,9 @@ impl Tailing {
         let octets = tail.write(ending, cause, &self.link)?;
         let end = self.given + octets.len() as u64;
         let fits = |promised: Option<u64>| promised.is_none_or(|promised| end < promised);
-        (fits(promise) && fits(self.link.promised())).then_some(octets)
+        let octets = Some(octets).filter(|_| fits(promise) && fits(self.link.promised()))?;
+        self.link.tell();
+        Some(octets)
     }
 }
 

@@ -58,6 +58,8 @@ pub struct WireBody<B> {
     tail: Option<Arc<Link>>,
     /// The ending that the tail below was asked to tell, and how long it has for that.
     last_word: Option<Box<LastWord>>,
+    /// The time that the peer has to read a tail before HTTP/1 breaks.
+    reading: Option<Pin<Box<Sleep>>>,
     step: Step,
 }
 
@@ -123,6 +125,7 @@ where
             idle: None,
             tail: parts.tail,
             last_word: None,
+            reading: None,
             step: Step::Streaming,
         }
     }
@@ -277,7 +280,7 @@ where
     /// Ends the body in the middle. A tail below may tell a failure first; nothing else is waited for.
     fn interrupt(&mut self, ending: Ending, said_by: SaidBy) {
         let killed = self.conn().is_some_and(|conn| conn.killed().is_some());
-        match self.tail.take() {
+        match &self.tail {
             Some(tail) if matches!(ending, Ending::Failed(_)) && !killed => {
                 self.exchange.say(ending.clone(), said_by);
                 tail.order(ending.clone());
@@ -464,6 +467,13 @@ where
         {
             let round_trip = conn.round_trip();
             let grace = self.policy.grace.of(self.client, round_trip);
+            let resets = wire == WireEnding::ResetConnection;
+            if !resets && self.tail.as_ref().is_some_and(|tail| tail.has_told()) {
+                // Streams of browsers and of Node drop what is queued in them when an error comes.
+                let reading = &mut self.reading;
+                let reading = reading.get_or_insert_with(|| Box::pin(tokio::time::sleep(grace)));
+                ready!(reading.as_mut().poll(cx));
+            }
             http1::close(conn, wire, &self.exchange, grace);
         }
         Poll::Ready(Some(Err(WireBroken::new(wire))))

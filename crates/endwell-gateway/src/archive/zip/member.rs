@@ -76,14 +76,6 @@ pub(super) enum Packing {
 }
 
 impl Packing {
-    /// How an entry that is not read first is packed.
-    pub(super) fn streamed(level: u32) -> Self {
-        match level {
-            0 => Self::Blocks,
-            _ => Self::Deflated,
-        }
-    }
-
     pub(super) fn method(self) -> u16 {
         match self {
             Self::Stored => 0,
