@@ -28,6 +28,7 @@ Examples:
   endwell serve /var/log --growing allow         logs that are written meanwhile
   endwell serve --listen unix:e.sock?mode=660    for a proxy on this machine
   endwell serve --admin 127.0.0.1:8081           also /healthz, /readyz and /metrics there
+  endwell serve --command '/db.sql=pg_dump mydb' what a program writes; it fails if that fails
   endwell serve --config endwell.toml            as the file says
 
 Configuration:

@@ -156,6 +156,9 @@ impl Run {
         if let Poll::Ready(Some(octets)) = self.poll_stdout(most, cx) {
             return Poll::Ready(Some(octets));
         }
+        if self.ended.is_some() {
+            return Poll::Ready(None);
+        }
         self.poll_stderr(cx);
         self.poll_warden(cx).map(|ended| {
             self.ended = Some(ended);
@@ -163,26 +166,29 @@ impl Run {
         })
     }
 
-    /// Octets; `None` at the end of standard output.
+    /// Octets; `None` at the end of standard output, or when it cannot be read: that is a bad end.
     fn poll_stdout(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let Some(stdout) = &self.stdout else {
             return Poll::Ready(None);
         };
-        loop {
-            // An error of the readiness means that the runtime ends: so does the run.
-            if std::task::ready!(stdout.poll_read_ready(cx)).is_err() {
-                break;
+        let error = loop {
+            if let Err(error) = std::task::ready!(stdout.poll_read_ready(cx)) {
+                break Some(error);
             }
             let mut frame = Frame::new(most);
             match stdout.try_read(frame.as_mut()) {
-                Ok(0) => break,
+                Ok(0) => break None,
                 Ok(count) => return Poll::Ready(Some(frame.into_first(count))),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => break,
+                Err(error) => break Some(error),
             }
-        }
+        };
         self.stdout = None;
+        if let Some(error) = error {
+            let message = format!("cannot read what {} writes: {error}", self.name);
+            self.ended = Some(Ended::Badly(Kind::CommandFailed, message));
+        }
         Poll::Ready(None)
     }
 
@@ -264,7 +270,10 @@ impl Run {
         let more = poll_fn(|cx| self.poll_stdout(most, cx));
         match tokio::time::timeout(SILENCE, more).await {
             Ok(Some(octets)) => Next::Octets(octets),
-            Ok(None) => Next::Complete,
+            Ok(None) => match self.ended {
+                Some(Ended::Well) => Next::Complete,
+                Some(Ended::Badly(..)) | None => self.failed(most),
+            },
             Err(_) => {
                 let name = &self.name;
                 let message =
