@@ -62,10 +62,10 @@ class Server:
         """`http://127.0.0.1:PORT` or the same with https."""
         return self._urls[1 if tls else 0]
 
-    def records(self, id: int) -> list[dict]:
-        """The records of a request; waits for the first. Several when the client asked again."""
+    def records(self, id: int, least: int = 1) -> list[dict]:
+        """The records of a request; waits for so many. Several when the client asked again."""
         with self._news:
-            self._news.wait_for(lambda: id in self._records, RECORD_DEADLINE)
+            self._news.wait_for(lambda: len(self._records.get(id, [])) >= least, RECORD_DEADLINE)
             return list(self._records.get(id, []))
 
     def alive(self) -> bool:
@@ -114,6 +114,31 @@ class Files:
                 self.url = line.split()[-1]
                 return
         raise SystemExit(f"{path} ended with exit {self._process.wait()} before it listened")
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+class Example:
+    """An example of the library that takes its address as argument and prints it."""
+
+    def __init__(self, name: str):
+        path = built() / "examples" / name
+        if not path.exists():
+            raise SystemExit(f"no server at {path}: run `cargo build -p endwell --example {name}`")
+        self._process = subprocess.Popen(
+            [path, "127.0.0.1:0"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            # Where its panics go.
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        line = self._process.stdout.readline()
+        if not line.startswith("listening on "):
+            raise SystemExit(f"{path} ended with exit {self._process.wait()} before it listened")
+        self.url = line.split()[-1]
 
     def stop(self) -> None:
         self._process.kill()

@@ -49,6 +49,7 @@ fn files_are_answered_as_the_flags_say() {
         "--no-listing",
         "--archives=always",
         "--archive-on-error=degrade",
+        "--zip-level=9",
         "--not-found=errors/404.html",
         "--precompressed",
         "--digests",
@@ -65,6 +66,8 @@ fn files_are_answered_as_the_flags_say() {
     let archive = get(&server, "/sub/?archive=tar");
     assert_eq!(archive.header("content-type"), Some("application/x-tar"));
     assert_eq!(archive.header("content-length"), None);
+    let zip = get(&server, "/sub/?archive=zip");
+    assert_eq!(zip.header("content-type"), Some("application/zip"));
     for nothing in ["/", "/none"] {
         let seen = get(&server, nothing);
         assert_eq!(

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use common::{MODIFIED, Served, pattern, set_modified};
-use endwell_gateway::{Files, Growing};
+use endwell_gateway::{Archives, Files, Growing};
 use endwell_lab::observe::http1::Request;
 use endwell_lab::observe::{Pace, Seen, SeenFraming, http2};
 use serde_json::Value;
@@ -38,6 +38,37 @@ fn names(listing: &Value) -> Vec<&str> {
     let entries = listing["entries"].as_array().expect("entries");
     let names = entries.iter().filter_map(|entry| entry["name"].as_str());
     names.collect()
+}
+
+#[test]
+fn archives_are_linked_with_the_size_that_they_have() {
+    let served = served();
+    served.write("box/file", pattern(1500));
+    served.write("box/sub/other", "x");
+    served.write("bare/index.html", "x");
+    let archive = served.ask(&Request::head11("/box/?archive=tar"));
+    let octets = field(&archive, "content-length");
+    assert_eq!(octets, "5120");
+    let page = page(served.get("/box/"));
+    let line = "<p>Download all as <a href=\"./?archive=tar\" rel=\"nofollow\">tar</a> \
+                <span title=\"5,120 octets\">(5.1 kB)</span>, \
+                <a href=\"./?archive=tar.gz\" rel=\"nofollow\">tar.gz</a>, \
+                <a href=\"./?archive=tar.zst\" rel=\"nofollow\">tar.zst</a> or \
+                <a href=\"./?archive=zip\" rel=\"nofollow\">zip</a></p>\n";
+    // A machine that is busy does not list a folder in time; then there is no size.
+    let unknown = line.replace(" <span title=\"5,120 octets\">(5.1 kB)</span>", "");
+    assert!(page.contains(line) || page.contains(&unknown), "{page}");
+    let listing = json(served.get("/box/?list=json"));
+    let archives = listing["archives"].as_array().expect("archives");
+    assert_eq!(archives.len(), 4);
+    assert_eq!(archives[3]["href"], "./?archive=zip");
+    let size = &archives[0]["size"];
+    assert!(*size == 5120 || size.is_null(), "{size}");
+
+    let without = Served::with(|files| files.archives(Archives::Never));
+    without.write("file", "x");
+    assert!(!self::page(without.get("/")).contains("?archive="));
+    assert!(json(without.get("/?list=json")).get("archives").is_none());
 }
 
 fn with(path: &str, fields: &str) -> Request {
@@ -193,7 +224,7 @@ fn entries_are_sorted_as_asked_in_both_forms() {
 
 #[test]
 fn json_names_every_entry_without_loss() {
-    let served = served();
+    let served = Served::with(|files| files.archives(Archives::Never));
     served.write("with space/file", "x");
     served.write("file", pattern(1234));
     symlink("file", served.path("inside")).unwrap();

@@ -132,6 +132,14 @@ async function json(page, context, url, wrong) {
   if (!valid(listing)) wrong.push(`schema: ${JSON.stringify(valid.errors).slice(0, 500)}`);
   const rows = await page.locator('tbody tr:not(:has(.u))').count();
   if (rows !== listing.entries.length) wrong.push(`${rows} rows, ${listing.entries.length} entries in JSON`);
+  const archives = await page.evaluate(() => [...document.querySelectorAll('main > p a')].map((link) => link.getAttribute('href')));
+  if (rows && JSON.stringify(archives) !== JSON.stringify((listing.archives ?? []).map(({ href }) => href))) {
+    wrong.push(`page and JSON link to different archives: ${archives}`);
+  }
+  for (const href of archives) {
+    const answer = await context.request.head(new URL(href, url).href, { timeout });
+    if (answer.status() !== 200) wrong.push(`${href} is answered with ${answer.status()}`);
+  }
   const links = await page.evaluate(() =>
     [...document.querySelectorAll('tbody th:not(.u) a')].map((link) => link.getAttribute('href').split('?')[0]));
   const there = listing.entries.filter(({ type }) => type === 'file' || type === 'folder').map(({ href }) => href);

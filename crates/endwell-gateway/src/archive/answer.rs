@@ -20,7 +20,7 @@ use http::header::{
     RANGE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::encode::Coding;
 use super::kept::{KEPT, Kept, Key, Listing};
@@ -28,8 +28,9 @@ use super::layout::Stands;
 use super::pack::{From, OnError, Packer};
 use super::send::{Ended, body, compressed, pass, say};
 use super::tar::Tar;
-use super::walk::{Options, Unreadable, Waiting, WalkError, walk};
+use super::walk::{Options, Waiting, WalkError, walk};
 use super::wanted::{ArchiveOnError, Form, Wanted};
+use super::zip::Zip;
 use crate::conditions::{self, Condition};
 use crate::multipart::Multipart;
 use crate::range::{self, Asked};
@@ -57,15 +58,23 @@ impl Default for State {
     }
 }
 
+impl State {
+    /// The right to walk, if nobody must be waited for.
+    pub(super) fn turn_at_once(&self) -> Option<SemaphorePermit<'_>> {
+        self.walking.try_acquire().ok()
+    }
+}
+
 /// Makes the response to a GET or HEAD of an archive. A walk under way stops when the future is
 /// dropped.
 pub(crate) async fn respond(wanted: Wanted) -> Response<Body> {
     match list(&wanted).await {
         Ok(listing) => match wanted.form {
             Form::Tar if wanted.on_error == ArchiveOnError::Fail => plain(&wanted, listing),
-            Form::Tar => streamed(&wanted, listing, None),
-            Form::TarGz => streamed(&wanted, listing, Some(Coding::Gzip)),
-            Form::TarZst => streamed(&wanted, listing, Some(Coding::Zstd)),
+            Form::Tar => streamed(&wanted, listing, tar(None)),
+            Form::TarGz => streamed(&wanted, listing, tar(Some(Coding::Gzip))),
+            Form::TarZst => streamed(&wanted, listing, tar(Some(Coding::Zstd))),
+            Form::Zip => zip(&wanted, listing),
         },
         Err(error) => refused(&wanted.path, error),
     }
@@ -79,13 +88,7 @@ enum Refused {
 
 /// The listing of the folder: a new one, unless the request only goes on with what another began.
 async fn list(wanted: &Wanted) -> Result<Arc<Listing>, Refused> {
-    let options = Options {
-        hidden: wanted.hidden,
-        unreadable: match wanted.on_error {
-            ArchiveOnError::Fail => Unreadable::Fail,
-            ArchiveOnError::Degrade => Unreadable::Name,
-        },
-    };
+    let options = Options::of(wanted.on_error, wanted.hidden);
     let key = Key::new(wanted.place.path(), &wanted.name, options);
     let kept = &wanted.state.kept;
     let goes_on = goes_on(&wanted.headers);
@@ -103,12 +106,14 @@ async fn list(wanted: &Wanted) -> Result<Arc<Listing>, Refused> {
         wanted.place.clone(),
         wanted.name.clone(),
     );
-    let is_tar = wanted.form == Form::Tar;
+    let form = wanted.form;
     let walked = blocking(move || {
         Ok(walk(&place, &name, options, &abandoned).map(|tree| {
             let listing = Listing::new(tree, SystemTime::now());
-            if is_tar {
-                listing.layout();
+            match form {
+                Form::Tar => drop(listing.layout()),
+                Form::Zip => drop(listing.zip_length()),
+                Form::TarGz | Form::TarZst => {}
             }
             Arc::new(listing)
         }))
@@ -168,8 +173,56 @@ fn refused(path: &str, error: Refused) -> Response<Body> {
     }
 }
 
-/// An archive of no known length, without ranges.
-fn streamed(wanted: &Wanted, listing: Arc<Listing>, coding: Option<Coding>) -> Response<Body> {
+/// Makes the body of a TAR.
+fn tar(coding: Option<Coding>) -> impl FnOnce(&Wanted, &Listing, OnError) -> Body {
+    move |wanted, listing, on_error| {
+        let tree = Arc::clone(&listing.tree);
+        let packer = Packer::whole(tree, Tar::default(), wanted.growing, on_error, None);
+        match coding {
+            Some(coding) => compressed(packer, coding),
+            None => body(packer),
+        }
+    }
+}
+
+/// A ZIP. Its length is known if nothing is compressed and nothing may be left out; its octets are
+/// not, before all files were read, so there are no ranges.
+fn zip(wanted: &Wanted, listing: Arc<Listing>) -> Response<Body> {
+    let promised = match (wanted.zip_level, wanted.on_error) {
+        (0, ArchiveOnError::Fail) => match listing.zip_length() {
+            Some(octets) => Some(octets),
+            None => return too_long(wanted),
+        },
+        _ => None,
+    };
+    let made = |wanted: &Wanted, listing: &Listing, on_error| {
+        let (tree, zip) = (Arc::clone(&listing.tree), Zip::new(wanted.zip_level));
+        let body = body(Packer::whole(tree, zip, wanted.growing, on_error, promised));
+        match promised {
+            Some(octets) => body.promise(octets),
+            None => body,
+        }
+    };
+    let mut response = streamed(wanted, listing, made);
+    if let (StatusCode::OK, Some(octets)) = (response.status(), promised) {
+        let length = HeaderValue::from(octets);
+        response.headers_mut().insert(CONTENT_LENGTH, length);
+    }
+    response
+}
+
+/// Nobody has so much room.
+fn too_long(wanted: &Wanted) -> Response<Body> {
+    let why = "the archive would be longer than any client could read";
+    reply::because(StatusCode::FORBIDDEN, &wanted.path, why)
+}
+
+/// An archive without ranges.
+fn streamed(
+    wanted: &Wanted,
+    listing: Arc<Listing>,
+    made: impl FnOnce(&Wanted, &Listing, OnError) -> Body,
+) -> Response<Body> {
     let mut described = label(wanted);
     described.insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
     let on_error = match wanted.on_error {
@@ -188,13 +241,7 @@ fn streamed(wanted: &Wanted, listing: Arc<Listing>, coding: Option<Coding>) -> R
         ArchiveOnError::Degrade => OnError::LeaveOut,
     };
     // Of the answer to HEAD the body is never asked for a frame, and promises no length.
-    let tree = Arc::clone(&listing.tree);
-    let packer = Packer::whole(tree, Tar::default(), wanted.growing, on_error, None);
-    let made = match coding {
-        Some(coding) => compressed(packer, coding),
-        None => body(packer),
-    };
-    let mut response = made.into_http();
+    let mut response = made(wanted, &listing, on_error).into_http();
     response.headers_mut().extend(described);
     response
 }
@@ -202,8 +249,7 @@ fn streamed(wanted: &Wanted, listing: Arc<Listing>, coding: Option<Coding>) -> R
 /// A TAR, whose octets are all known beforehand.
 fn plain(wanted: &Wanted, listing: Arc<Listing>) -> Response<Body> {
     let Some(layout) = listing.layout() else {
-        let why = "the archive would be longer than any client could read";
-        return reply::because(StatusCode::FORBIDDEN, &wanted.path, why);
+        return too_long(wanted);
     };
     let octets = layout.length();
     let version = Validators::named(listing.hash.clone(), listing.is_young);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::layout::{Layout, hash};
 use super::tree::Tree;
 use super::walk::Options;
+use super::zip;
 
 /// How long a listing is kept: as long as a client takes for its next piece.
 pub(super) const KEPT: Duration = Duration::from_secs(5);
@@ -28,6 +29,7 @@ pub(super) struct Listing {
     /// Something in it may still change without a new time.
     pub(super) is_young: bool,
     layout: OnceLock<Option<Layout>>,
+    zip_length: OnceLock<Option<u64>>,
 }
 
 impl Listing {
@@ -40,6 +42,7 @@ impl Listing {
             hash: hash(&tree),
             is_young: age.is_none_or(|age| age < YOUNG),
             layout: OnceLock::new(),
+            zip_length: OnceLock::new(),
             tree: Arc::new(tree),
         }
     }
@@ -48,6 +51,12 @@ impl Listing {
     pub(super) fn layout(&self) -> Option<&Layout> {
         let layout = self.layout.get_or_init(|| Layout::of(&self.tree));
         layout.as_ref()
+    }
+
+    /// The octets of its ZIP, if nothing in that is compressed; `None` if they would be absurdly
+    /// many.
+    pub(super) fn zip_length(&self) -> Option<u64> {
+        *self.zip_length.get_or_init(|| zip::length(&self.tree))
     }
 
     fn weight(&self) -> usize {

@@ -10,7 +10,7 @@
 //!                                 |
 //!                                 +-----> folders, open: the files, each proven
 //!                                              |
-//!                         tar (a Format) ---> pack: frames ---> encode ---> send ---> body
+//!                 tar or zip (a Format) ---> pack: frames ---> encode ---> send ---> body
 //! ```
 //!
 //! What a client sees: `docs/archives.md`.
@@ -25,6 +25,9 @@ mod folders;
 
 #[cfg(unix)]
 mod walk;
+
+#[cfg(unix)]
+mod notes;
 
 #[cfg(unix)]
 mod broken;
@@ -45,6 +48,9 @@ mod tar;
 mod layout;
 
 #[cfg(unix)]
+mod zip;
+
+#[cfg(unix)]
 mod encode;
 
 #[cfg(unix)]
@@ -56,12 +62,17 @@ mod kept;
 #[cfg(unix)]
 mod answer;
 
+#[cfg(unix)]
+mod measure;
+
 #[cfg(not(unix))]
 mod elsewhere;
 
 #[cfg(unix)]
 pub(crate) use answer::{State, respond};
 #[cfg(not(unix))]
-pub(crate) use elsewhere::{State, respond};
+pub(crate) use elsewhere::{State, measure, respond};
+#[cfg(unix)]
+pub(crate) use measure::measure;
 pub use wanted::{ArchiveOnError, Archives};
-pub(crate) use wanted::{Asked, Form, Wanted};
+pub(crate) use wanted::{Asked, Form, Measured, Wanted};

@@ -29,8 +29,28 @@ pub(super) trait Format: Send + 'static {
     /// left out after all: only [`Format::tail`] says that it is in.
     fn head(&mut self, tree: &Tree, at: usize, into: &mut Vec<u8>);
 
+    /// How the content of a file stands in the archive.
+    fn manner(&self, _: &Tree, _: usize) -> Manner {
+        Manner::Plain
+    }
+
+    /// Of a plain entry: appends what stands before the octet `at` of its content, and gives how
+    /// many octets of it follow without anything between them.
+    fn stretch(&mut self, _: &Tree, _: usize, _: u64, _: &mut Vec<u8>) -> u64 {
+        u64::MAX
+    }
+
     /// Looks at octets of the entry's content, in their order.
     fn look(&mut self, octets: &[u8]);
+
+    /// Appends an entry whose content was read first and is proven: its head, content and tail.
+    fn whole(&mut self, _: &Tree, _: usize, _: &[u8], _: &mut Vec<u8>) {}
+
+    /// Appends what octets of the entry's content become. They were looked at.
+    fn transform(&mut self, _: &[u8], _: &mut Vec<u8>) {}
+
+    /// Appends what it holds back of the content of an entry that has no tail.
+    fn flush(&mut self, _: &mut Vec<u8>) {}
 
     /// Appends what stands behind the octets of an entry, when it is proven that they are right.
     fn tail(&mut self, tree: &Tree, at: usize, into: &mut Vec<u8>);
@@ -41,6 +61,17 @@ pub(super) trait Format: Send + 'static {
     /// Appends what makes every reader refuse an archive that stops between two entries, in up to
     /// so many octets, and tells why it stops.
     fn seal(&mut self, reason: &str, room: u64, into: &mut Vec<u8>);
+}
+
+/// How the content of a file stands in an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// As it is, in one stretch or several.
+    Plain,
+    /// As it is or not, and all of it must be known before its head is written.
+    Whole,
+    /// As what [`Format::transform`] makes of it.
+    Transformed,
 }
 
 /// Whether more of the same follows.
@@ -77,6 +108,9 @@ pub(super) enum Then {
     Failed(Cause),
 }
 
+/// Octets of content that are transformed at once.
+const AT_ONCE: u64 = 64 * 1024;
+
 /// Packs a tree.
 #[derive(Debug)]
 pub(super) struct Packer<F> {
@@ -90,6 +124,8 @@ pub(super) struct Packer<F> {
     /// What has no room in the frame before, and how many octets of it have been put out.
     owed: Vec<u8>,
     paid: usize,
+    /// Content on its way into another form.
+    raw: Vec<u8>,
     /// Octets that are not wanted before those that are.
     skip: u64,
     /// Octets that are wanted yet.
@@ -114,13 +150,16 @@ struct Content {
     at: usize,
     open: Open,
     rest: Range<u64>,
+    manner: Manner,
+    /// So many octets follow with nothing between them.
+    undivided: u64,
     /// Where in this frame its entry begins, if it does.
     begins: Option<usize>,
 }
 
 impl Content {
-    fn wanted(&self, room: u64) -> u64 {
-        room.min(self.rest.end - self.rest.start)
+    fn rest_octets(&self) -> u64 {
+        self.rest.end - self.rest.start
     }
 
     fn stopped(&self, why: Why) -> Stopped {
@@ -197,6 +236,7 @@ impl<F: Format> Packer<F> {
             step: Step::Begin,
             owed: Vec::new(),
             paid: 0,
+            raw: Vec::new(),
             skip: 0,
             left: promised.unwrap_or(u64::MAX),
         }
@@ -263,35 +303,70 @@ impl<F: Format> Packer<F> {
     /// Fills a frame from the middle of a large file, if that needs no disk; else does nothing.
     pub(super) fn fill_cached(&mut self, most: usize) -> Option<Filled> {
         let most = self.most(most);
-        let owes = self.owes();
-        let Step::Content(content) = &mut self.step else {
-            return None;
-        };
         let wanted = most as u64;
-        if owes > 0 || self.left <= wanted || content.rest.end - content.rest.start <= wanted {
+        match &mut self.step {
+            Step::Content(content)
+                if content.manner == Manner::Plain && content.rest_octets() > wanted =>
+            {
+                content.begins = None;
+            }
+            _ => return None,
+        }
+        if self.owes() > 0 || self.left <= wanted {
             return None;
         }
-        content.begins = None;
         let mut frame = Filling::new(most);
-        frame.filled = most;
-        let then = match content
-            .open
-            .read(content.rest.start, frame.frame.as_mut(), Disk::Cached)
-        {
-            Ok(true) => Then::More,
-            Ok(false) => return None,
-            Err(why) => {
-                frame.filled = 0;
-                Then::Failed(content.stopped(why).broken.cause(&self.tree))
-            }
+        let then = match self.fill_plain(&mut frame, Disk::Cached) {
+            Ok(_) if frame.filled == 0 => return None,
+            Ok(_) => Then::More,
+            Err(stopped) => Then::Failed(stopped.broken.cause(&self.tree)),
         };
-        self.format.look(&frame.frame.as_mut()[..frame.filled]);
-        content.rest.start += frame.filled as u64;
-        self.left -= frame.filled as u64;
         Some(Filled {
             octets: frame.into_bytes(),
             then,
         })
+    }
+
+    /// Reads of the plain entry that is open what there is room for, with what stands between its
+    /// stretches; gives false if a disk would have to be waited for.
+    fn fill_plain(&mut self, frame: &mut Filling, disk: Disk) -> Result<bool, Stopped> {
+        loop {
+            self.pay(frame);
+            let room = self.left.min(frame.room() as u64);
+            let Step::Content(content) = &mut self.step else {
+                return Ok(true);
+            };
+            if room == 0 || content.rest.is_empty() {
+                return Ok(true);
+            }
+            let at = content.rest.start;
+            if content.undivided == 0 {
+                let stretch = self
+                    .format
+                    .stretch(&self.tree, content.at, at, &mut self.owed);
+                content.undivided = stretch;
+                continue;
+            }
+            // There is room for it in memory.
+            let octets = room.min(content.rest_octets()).min(content.undivided) as usize;
+            let into = &mut frame.frame.as_mut()[frame.filled..frame.filled + octets];
+            let mut read = content.open.read(at, into, Disk::Cached);
+            let at_once = matches!(read, Ok(true));
+            self.ahead.note(at_once);
+            if disk == Disk::Any && matches!(read, Ok(false)) {
+                read = content.open.read(at, into, Disk::Any);
+            }
+            match read {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(why) => return Err(content.stopped(why)),
+            }
+            self.format.look(into);
+            frame.filled += octets;
+            self.left -= octets as u64;
+            content.rest.start += octets as u64;
+            content.undivided -= octets as u64;
+        }
     }
 
     fn most(&self, most: usize) -> usize {
@@ -355,12 +430,24 @@ impl<F: Format> Packer<F> {
                 begins: Some(begins),
             })?),
         };
-        self.format.head(&tree, at, &mut self.owed);
-        let Some(open) = opened else {
+        let manner = self.format.manner(&tree, at);
+        let Some(mut open) = opened else {
+            self.format.head(&tree, at, &mut self.owed);
             self.format.tail(&tree, at, &mut self.owed);
             self.step = Step::Entry(at + 1);
             return Ok(());
         };
+        if manner == Manner::Whole {
+            let read = self.read_whole(&mut open, entry.octets);
+            read.map_err(|why| Stopped {
+                broken: Broken { at, why },
+                begins: Some(begins),
+            })?;
+            self.format.whole(&tree, at, &self.raw, &mut self.owed);
+            self.step = Step::Entry(at + 1);
+            return Ok(());
+        }
+        self.format.head(&tree, at, &mut self.owed);
         self.pay(frame);
         let skipped = self.skip.min(entry.octets);
         self.skip -= skipped;
@@ -368,6 +455,8 @@ impl<F: Format> Packer<F> {
             at,
             open,
             rest: skipped..entry.octets,
+            manner,
+            undivided: 0,
             begins: Some(begins),
         });
         Ok(())
@@ -384,35 +473,53 @@ impl<F: Format> Packer<F> {
         Ok(open)
     }
 
+    /// Reads all of a file, and proves it.
+    fn read_whole(&mut self, open: &mut Open, octets: u64) -> Result<(), Why> {
+        // A format asks for this only where there is room in memory.
+        self.raw.resize(octets as usize, 0);
+        open.read(0, &mut self.raw, Disk::Any)?;
+        open.prove()
+    }
+
     /// Reads what there is room for; after the last of it the entry is proven.
-    fn read(&mut self, mut content: Content, frame: &mut Filling) -> Result<(), Stopped> {
-        let octets = content.wanted(frame.room() as u64).min(self.left);
-        // There is room for it in memory.
-        let end = frame.filled + octets as usize;
-        let into = &mut frame.frame.as_mut()[frame.filled..end];
-        let start = content.rest.start;
-        let mut read = content.open.read(start, into, Disk::Cached);
-        let at_once = matches!(read, Ok(true));
-        self.ahead.note(at_once);
-        if let Ok(false) = read {
-            read = content.open.read(start, into, Disk::Any);
+    fn read(&mut self, content: Content, frame: &mut Filling) -> Result<(), Stopped> {
+        let manner = content.manner;
+        let at = content.at;
+        self.step = Step::Content(content);
+        match manner {
+            Manner::Plain | Manner::Whole => {
+                self.fill_plain(frame, Disk::Any)?;
+            }
+            Manner::Transformed => self.read_raw()?,
         }
-        if let Err(why) = read {
-            return Err(content.stopped(why));
-        }
-        self.format.look(into);
-        frame.filled = end;
-        self.left -= octets;
-        content.rest.start += octets;
+        let Step::Content(content) = &mut self.step else {
+            return Ok(());
+        };
         if !content.rest.is_empty() {
-            self.step = Step::Content(content);
             return Ok(());
         }
         if let Err(why) = content.open.prove() {
             return Err(content.stopped(why));
         }
-        self.format.tail(&self.tree, content.at, &mut self.owed);
-        self.step = Step::Entry(content.at + 1);
+        self.format.tail(&self.tree, at, &mut self.owed);
+        self.step = Step::Entry(at + 1);
+        Ok(())
+    }
+
+    /// Reads a piece, and owes what it becomes.
+    fn read_raw(&mut self) -> Result<(), Stopped> {
+        let Step::Content(content) = &mut self.step else {
+            return Ok(());
+        };
+        let octets = content.rest_octets().min(AT_ONCE);
+        self.raw.resize(octets as usize, 0);
+        let at = content.rest.start;
+        if let Err(why) = content.open.read(at, &mut self.raw, Disk::Any) {
+            return Err(content.stopped(why));
+        }
+        self.format.look(&self.raw);
+        self.format.transform(&self.raw, &mut self.owed);
+        content.rest.start += octets;
         Ok(())
     }
 
@@ -448,6 +555,9 @@ impl<F: Format> Packer<F> {
             let room = self.left.saturating_sub(1);
             self.format
                 .seal(&broken.reason(&self.tree), room, &mut octets);
+        }
+        if begins.is_none() {
+            self.format.flush(&mut octets);
         }
         Some(Filled {
             octets: octets.into(),

@@ -17,6 +17,7 @@
 
 use std::str;
 
+use super::notes::{INCOMPLETE, MISSING, incomplete, left_out};
 use super::pack::{Follows, Format};
 use super::tree::{Entry, Is, Named, Paths, Tree};
 
@@ -147,22 +148,6 @@ pub(super) fn file(name: &str, octets: u64, modified: i64, text: &[u8], into: &m
     into.extend_from_slice(text);
 }
 
-/// What was left out, for a person.
-pub(super) fn left_out(named: &Named) -> String {
-    let mut text = format!(
-        "left out, since an archive cannot hold it ({}):",
-        named.count
-    );
-    for (path, why) in &named.first {
-        text += &format!(" {} ({why})", String::from_utf8_lossy(path));
-    }
-    text
-}
-
-/// The name of the file that says what is not in an archive.
-const MISSING: &str = "ENDWELL-MISSING.txt";
-/// The name of the file that says why an archive stops.
-const INCOMPLETE: &str = "ENDWELL-INCOMPLETE.txt";
 /// So many octets more than follow are promised of a seal: no reader takes what is there for all.
 const BEYOND: u64 = 64 * 1024;
 
@@ -208,14 +193,6 @@ impl Format for Tar {
         let octets = text.len() as u64 + BEYOND;
         file(INCOMPLETE, octets, 0, &text.as_bytes()[..most], into);
     }
-}
-
-/// What the file says that is found in place of the rest.
-pub(super) fn incomplete(reason: &str) -> String {
-    format!(
-        "This archive is incomplete: the server had to stop sending it.\n\n{reason}.\n\n\
-         What stands before this file is whole; the rest is missing. Download it again.\n"
-    )
 }
 
 /// How a text is written.

@@ -10,12 +10,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use rustix::fs::{Access, AtFlags, Dir, FileType, Stat, accessat, fstat, readlinkat, statat};
 use rustix::io::Errno;
 
 use super::folders::{Folders, Shut};
 use super::tree::{Is, Packed, Tree};
+use super::wanted::ArchiveOnError;
 use crate::source::place::{OpenError, Place};
 
 /// What a tree may have at most.
@@ -50,6 +52,18 @@ pub(super) struct Options {
     /// Also names that begin with a dot.
     pub(super) hidden: bool,
     pub(super) unreadable: Unreadable,
+}
+
+impl Options {
+    pub(super) fn of(on_error: ArchiveOnError, hidden: bool) -> Self {
+        Self {
+            hidden,
+            unreadable: match on_error {
+                ArchiveOnError::Fail => Unreadable::Fail,
+                ArchiveOnError::Degrade => Unreadable::Name,
+            },
+        }
+    }
 }
 
 /// What to do about what cannot be read.
@@ -97,11 +111,33 @@ pub(super) struct Waiting(Arc<AtomicBool>);
 
 /// Asks whether somebody still waits.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Abandoned(Arc<AtomicBool>);
+pub(super) struct Abandoned {
+    left: Arc<AtomicBool>,
+    until: Option<Instant>,
+}
 
 impl Waiting {
     pub(super) fn abandoned(&self) -> Abandoned {
-        Abandoned(Arc::clone(&self.0))
+        Abandoned {
+            left: Arc::clone(&self.0),
+            until: None,
+        }
+    }
+}
+
+impl Abandoned {
+    /// Somebody waits until then.
+    pub(super) fn after(until: Instant) -> Self {
+        Self {
+            until: Some(until),
+            ..Self::default()
+        }
+    }
+
+    /// Whether it is so, after this many entries.
+    fn is_so(&self, looked: usize) -> bool {
+        self.until.is_some_and(|until| Instant::now() > until)
+            || (looked.is_multiple_of(LOOK_EVERY) && self.left.load(Ordering::Relaxed))
     }
 }
 
@@ -277,7 +313,7 @@ impl Walk<'_> {
         folder: &Pending,
     ) -> Result<(), WalkError> {
         self.looked += 1;
-        if self.looked % LOOK_EVERY == 0 && self.abandoned.0.load(Ordering::Relaxed) {
+        if self.abandoned.is_so(self.looked) {
             return Err(WalkError::Abandoned);
         }
         let too_long = || WalkError::TooLong {

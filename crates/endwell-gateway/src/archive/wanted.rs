@@ -34,19 +34,32 @@ pub enum ArchiveOnError {
     Degrade,
 }
 
+/// What can be told of the archives of a folder without making any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measured {
+    /// The TAR has so many octets.
+    Octets(u64),
+    /// It would take too long.
+    Unknown,
+    /// There can be none.
+    None,
+}
+
 /// The form of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Tar,
     TarGz,
     TarZst,
+    Zip,
 }
 
 /// All forms, by their names in a query, which are the extensions of their files too.
-const FORMS: [(&str, Form, &str); 3] = [
+const FORMS: [(&str, Form, &str); 4] = [
     ("tar", Form::Tar, "application/x-tar"),
     ("tar.gz", Form::TarGz, "application/gzip"),
     ("tar.zst", Form::TarZst, "application/zstd"),
+    ("zip", Form::Zip, "application/zip"),
 ];
 
 /// What the query says about an archive.
@@ -86,6 +99,11 @@ impl Form {
         self.row().2
     }
 
+    /// What all forms are called, the one of known octets first.
+    pub(crate) fn names() -> Vec<&'static str> {
+        FORMS.iter().map(|(name, ..)| *name).collect()
+    }
+
     /// What may stand behind `archive=`, for a person.
     pub(crate) fn choices() -> String {
         let names: Vec<_> = FORMS
@@ -110,6 +128,8 @@ pub(crate) struct Wanted {
     pub(crate) hidden: bool,
     pub(crate) growing: Growing,
     pub(crate) on_error: ArchiveOnError,
+    /// 0 stores, 1 to 9 deflate.
+    pub(crate) zip_level: u32,
     pub(crate) state: Arc<State>,
 }
 
@@ -130,6 +150,7 @@ mod tests {
                 Some("archive=tar.zst&archive=tar"),
                 Asked::For(Form::TarZst),
             ),
+            (Some("archive=zip"), Asked::For(Form::Zip)),
             (Some("archive="), Asked::Unknown),
             (Some("archive=TAR"), Asked::Unknown),
             (Some("archive=rar"), Asked::Unknown),

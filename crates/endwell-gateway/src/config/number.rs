@@ -35,6 +35,14 @@ pub(super) fn head(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Reads how much is compressed.
+pub(super) fn zip_level(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(level @ 0..=9) => Ok(level),
+        Ok(_) | Err(_) => Err("write a whole number from 0 (not at all) to 9 (most)".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +54,10 @@ mod tests {
         assert_eq!(head("8192"), Ok(8192));
         for bad in ["", "0", "-1", "x", "18446744073709551616"] {
             assert!(count(bad).is_err() && head(bad).is_err(), "{bad}");
+        }
+        assert_eq!((zip_level("0"), zip_level("9")), (Ok(0), Ok(9)));
+        for bad in ["", "10", "-1", "fast"] {
+            assert!(zip_level(bad).is_err(), "{bad}");
         }
         assert!(time("0").is_err() && time("0ms").is_err() && time("x").is_err());
         assert!(head("8191").is_err() && head("1048577").is_err());

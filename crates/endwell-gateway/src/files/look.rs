@@ -20,7 +20,8 @@ use super::checksum;
 use super::choose::{choose, is_negotiated};
 use super::content::{self, Found};
 use super::settings::Settings;
-use crate::archive::{Archives, Asked, Form, Wanted};
+use crate::archive::{self, Archives, Asked, Form, Measured, Wanted};
+use crate::listing::Measure;
 use crate::query::Query;
 use crate::source::Disk;
 use crate::source::place::{OpenError, Place};
@@ -117,7 +118,9 @@ impl Looking<'_> {
         match asked {
             Asked::No if self.disk == Disk::Cached => Err(OpenError::Waits),
             Asked::No => {
-                listing::respond(self.request, place, self.settings.hidden).map(Answer::from)
+                let archives = self.archives(place, names);
+                listing::respond(self.request, place, self.settings.hidden, archives)
+                    .map(Answer::from)
             }
             Asked::For(form) if self.settings.archives == Archives::Listed => {
                 Ok(self.archive(place, names, form))
@@ -127,8 +130,7 @@ impl Looking<'_> {
     }
 
     fn archive(&self, place: &Place, names: &Path, form: Form) -> Answer {
-        // The name of the folder that is served is nobody's business.
-        let name = names.file_name().unwrap_or(OsStr::new("archive"));
+        let name = called(names);
         Answer::Archive(Box::new(Wanted {
             place: place.clone(),
             form,
@@ -139,7 +141,28 @@ impl Looking<'_> {
             hidden: self.settings.hidden,
             growing: self.settings.growing,
             on_error: self.settings.archive_on_error,
+            zip_level: self.settings.zip_level,
             state: Arc::clone(&self.settings.archiving),
+        }))
+    }
+
+    /// Tells the listing of a folder which archives there are of it.
+    fn archives(&self, place: &Place, names: &Path) -> Option<Measure> {
+        if self.settings.archives == Archives::Never {
+            return None;
+        }
+        let (place, name) = (place.clone(), called(names).to_owned());
+        let (hidden, on_error) = (self.settings.hidden, self.settings.archive_on_error);
+        let state = Arc::clone(&self.settings.archiving);
+        Some(Box::new(move || {
+            let name = name.as_encoded_bytes();
+            let octets = match archive::measure(&place, name, hidden, on_error, &state) {
+                Measured::Octets(octets) => Some(octets),
+                Measured::Unknown => None,
+                Measured::None => return None,
+            };
+            let forms = Form::names();
+            Some(listing::Archives { forms, octets })
         }))
     }
 
@@ -271,6 +294,11 @@ impl Looking<'_> {
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         Ok(response)
     }
+}
+
+/// What a folder is called in its archive. The name of the one that is served is nobody's business.
+fn called(names: &Path) -> &OsStr {
+    names.file_name().unwrap_or(OsStr::new("archive"))
 }
 
 /// Whether an application may know the way: no extension, and nothing that begins with a dot.

@@ -164,7 +164,7 @@ impl Files {
         self.set(|settings| settings.digests = digests)
     }
 
-    /// Of which folders there are archives (`?archive=tar`, `tar.gz`, `tar.zst`): of those that are
+    /// Of which folders there are archives (`?archive=tar`, `tar.gz`, `tar.zst`, `zip`): of those that are
     /// listed, by default.
     #[must_use]
     pub fn archives(self, archives: Archives) -> Self {
@@ -177,9 +177,21 @@ impl Files {
         self.set(|settings| settings.archive_on_error = on_error)
     }
 
+    /// How much the files in a ZIP are compressed: 0, the default, stores them as they are, so that
+    /// its length is known beforehand; 1 is the fastest, 9 the smallest. More is taken for 9.
+    #[must_use]
+    pub fn zip_level(self, level: u32) -> Self {
+        self.set(|settings| settings.zip_level = level.min(9))
+    }
+
     /// The folder, as an absolute path.
     pub fn root(&self) -> &Path {
         self.settings.root.path()
+    }
+
+    /// The `Content-Type` of a file with this name.
+    pub(crate) fn type_of(&self, name: &Path) -> HeaderValue {
+        self.settings.media_type(name)
     }
 
     /// Makes the response to a GET or HEAD; `None` when a disk must be waited for and may not be.

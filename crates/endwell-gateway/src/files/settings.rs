@@ -36,6 +36,7 @@ pub(super) struct Settings {
     pub(super) known: Arc<Known>,
     pub(super) archives: Archives,
     pub(super) archive_on_error: ArchiveOnError,
+    pub(super) zip_level: u32,
     pub(super) archiving: Arc<archive::State>,
 }
 
@@ -57,6 +58,7 @@ impl Settings {
             known: Arc::default(),
             archives: Archives::default(),
             archive_on_error: ArchiveOnError::default(),
+            zip_level: 0,
             archiving: Arc::default(),
         }
     }

@@ -14,6 +14,17 @@ pub(super) struct Heading {
     pub(super) names: Vec<Vec<u8>>,
     pub(super) order: Order,
     pub(super) count: Count,
+    /// Absent if there are no archives of the folder.
+    pub(super) archives: Option<Archives>,
+}
+
+/// What is known of the archives of a folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Archives {
+    /// Their forms, as a query names them.
+    pub(crate) forms: Vec<&'static str>,
+    /// The octets of the first of them, if that could be told at once.
+    pub(crate) octets: Option<u64>,
 }
 
 impl Heading {
@@ -26,6 +37,7 @@ impl Heading {
                 .collect(),
             order,
             count: Count::default(),
+            archives: None,
         }
     }
 

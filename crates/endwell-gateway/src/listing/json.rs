@@ -13,6 +13,18 @@ use super::text::{self, Moment};
 pub(super) fn head(heading: &Heading) -> String {
     let mut document = String::from("{\"path\":");
     text::json(&heading.path(), &mut document);
+    if let Some(archives) = &heading.archives {
+        for (at, form) in archives.forms.iter().enumerate() {
+            document += if at == 0 { ",\"archives\":[" } else { "," };
+            // Writing to a String cannot fail.
+            let _ = write!(document, "{{\"type\":\"{form}\"");
+            if let (0, Some(octets)) = (at, archives.octets) {
+                let _ = write!(document, ",\"size\":{octets}");
+            }
+            let _ = write!(document, ",\"href\":\"./?archive={form}\"}}");
+        }
+        document.push(']');
+    }
     document + ",\"entries\":["
 }
 
@@ -52,8 +64,26 @@ pub(super) fn end() -> &'static str {
 mod tests {
     use std::time::{Duration, SystemTime};
 
+    use super::super::heading::Archives;
     use super::super::order::Order;
     use super::*;
+
+    #[test]
+    fn archives_stand_before_the_entries() {
+        let mut heading = Heading::new("/a/", Order::default());
+        heading.archives = Some(Archives {
+            forms: vec!["tar", "zip"],
+            octets: Some(10_240),
+        });
+        let document = head(&heading) + end();
+        assert_eq!(
+            document,
+            r#"{"path":"/a/","archives":[{"type":"tar","size":10240,"href":"./?archive=tar"},{"type":"zip","href":"./?archive=zip"}],"entries":[
+]}
+"#
+        );
+        serde_json::from_str::<serde_json::Value>(&document).expect("well-formed");
+    }
 
     #[test]
     fn a_document_has_an_entry_a_line() {

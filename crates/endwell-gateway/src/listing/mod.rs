@@ -34,8 +34,11 @@ use self::pieces::{Listing, Piece};
 use crate::source::file::blocking;
 use crate::source::place::{OpenError, Place};
 
-/// Makes the response for a folder; `hidden` also lists names that begin with a dot. Blocks only
-/// to open the folder.
+pub(crate) use self::heading::Archives;
+pub(crate) use self::pieces::Measure;
+
+/// Makes the response for a folder; `hidden` also lists names that begin with a dot; `archives`
+/// tells of the archives of it, if there are any. Blocks only to open the folder.
 ///
 /// # Errors
 /// The folder cannot be opened.
@@ -43,10 +46,11 @@ pub(crate) fn respond(
     request: &Parts,
     place: &Place,
     hidden: bool,
+    archives: Option<Measure>,
 ) -> Result<Response<Body>, OpenError> {
     let asked = Asked::of(request.uri.query(), &request.headers);
     let folder = Folder::open(place, hidden)?;
-    let listing = Listing::new(folder, request.uri.path(), asked);
+    let listing = Listing::new(folder, request.uri.path(), asked, archives);
     let mut response = endwell::stream(move |producer| send(producer, listing)).into_http();
     let headers = response.headers_mut();
     let media_type = match asked.form {

@@ -24,8 +24,9 @@ pub(super) fn head(heading: &Heading) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
          <style>{STYLE}</style>\n</head>\n<body>\n<header>\n{}</header>\n<main>\n\
-         <h1><bdi>{name}</bdi></h1>\n<table>\n<caption>{}</caption>\n<thead>\n<tr>\n",
+         <h1><bdi>{name}</bdi></h1>\n{}<table>\n<caption>{}</caption>\n<thead>\n<tr>\n",
         breadcrumb(heading),
+        archives(heading),
         caption(heading.count),
     );
     for (by, title) in [
@@ -67,6 +68,32 @@ fn breadcrumb(heading: &Heading) -> String {
         };
     }
     list + "</ol>\n</nav>\n"
+}
+
+/// Links to archives of the folder, unless there is nothing in it. Who only follows links is asked
+/// not to follow these: to make an archive is work.
+fn archives(heading: &Heading) -> String {
+    let Some(archives) = &heading.archives else {
+        return String::new();
+    };
+    if heading.count == Count::default() {
+        return String::new();
+    }
+    let mut list = String::from("<p>Download all as");
+    for (at, form) in archives.forms.iter().enumerate() {
+        list += match at {
+            0 => " ",
+            at if at + 1 < archives.forms.len() => ", ",
+            _ => " or ",
+        };
+        list += &format!("<a href=\"./?archive={form}\" rel=\"nofollow\">{form}</a>");
+        if let (0, Some(octets)) = (at, archives.octets) {
+            list += &format!(" <span title=\"{} octets\">(", text::grouped(octets));
+            text::size(octets, &mut list);
+            list += ")</span>";
+        }
+    }
+    list + "</p>\n"
 }
 
 fn caption(count: Count) -> String {
@@ -200,6 +227,7 @@ pub(super) fn end(rows: usize) -> String {
 mod tests {
     use std::time::{Duration, SystemTime};
 
+    use super::super::heading::Archives;
     use super::*;
 
     fn heading(path: &str, order: Order) -> Heading {
@@ -295,6 +323,26 @@ mod tests {
         let root = head(&heading("/", Order::default()));
         assert!(root.contains("<li aria-current=\"page\"><bdi>Home</bdi></li>\n</ol>"));
         assert!(!root.contains("Parent folder") && root.contains("<title>/</title>"));
+    }
+
+    #[test]
+    fn archives_are_links_with_the_size_that_is_known() {
+        let mut heading = heading("/a/", LARGEST);
+        heading.archives = Some(Archives {
+            forms: vec!["tar", "tar.gz", "zip"],
+            octets: Some(1_234_567),
+        });
+        // Nothing is in it.
+        assert!(!head(&heading).contains("?archive="));
+        heading.count.files = 1;
+        assert!(head(&heading).contains(
+            "<p>Download all as <a href=\"./?archive=tar\" rel=\"nofollow\">tar</a> \
+             <span title=\"1,234,567 octets\">(1.2 MB)</span>, \
+             <a href=\"./?archive=tar.gz\" rel=\"nofollow\">tar.gz</a> or \
+             <a href=\"./?archive=zip\" rel=\"nofollow\">zip</a></p>\n<table>"
+        ));
+        heading.archives = None;
+        assert!(head(&heading).contains("</h1>\n<table>"));
     }
 
     #[test]

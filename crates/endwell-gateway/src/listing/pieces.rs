@@ -10,7 +10,7 @@ use endwell::Cause;
 
 use super::asked::{Asked, Form};
 use super::entries::{Folder, Taken};
-use super::heading::Heading;
+use super::heading::{Archives, Heading};
 use super::{json, page};
 
 /// Octets of a frame: the rows of the first screens, and few enough that a stalled client costs little.
@@ -32,9 +32,13 @@ pub(super) enum Piece {
     End(String),
 }
 
+/// Tells of the archives of a folder: takes no longer than a piece of work.
+pub(crate) type Measure = Box<dyn FnOnce() -> Option<Archives> + Send>;
+
 /// A listing under way.
 pub(super) struct Listing {
     folder: Folder,
+    archives: Option<Measure>,
     form: Form,
     heading: Heading,
     step: Step,
@@ -54,9 +58,10 @@ enum Step {
 
 impl Listing {
     /// The listing of a folder at the path of a request.
-    pub(super) fn new(folder: Folder, path: &str, asked: Asked) -> Self {
+    pub(super) fn new(folder: Folder, path: &str, asked: Asked, archives: Option<Measure>) -> Self {
         Self {
             folder,
+            archives,
             form: asked.form,
             heading: Heading::new(path, asked.order),
             step: Step::Read,
@@ -100,6 +105,7 @@ impl Listing {
     /// After the last name the head is certain.
     fn head(&mut self, frame: &mut String) {
         self.heading.count = self.folder.count();
+        self.heading.archives = self.archives.take().and_then(|measure| measure());
         *frame += &match self.form {
             Form::Page => page::head(&self.heading),
             Form::Json => json::head(&self.heading),
@@ -174,7 +180,7 @@ mod tests {
         let place = Place::find(folder.path(), Path::new("")).expect("a place");
         let names = fs::read_dir(place.path()).expect("names");
         let folder = Folder::new(&place, change(Box::new(names)), false);
-        Listing::new(folder, "/", Asked::of(Some(query), &HeaderMap::new()))
+        Listing::new(folder, "/", Asked::of(Some(query), &HeaderMap::new()), None)
     }
 
     /// All frames up to the last one, or why there is no last one.

@@ -46,7 +46,8 @@ impl Served {
         Self::set(set, false)
     }
 
-    fn set(set: impl FnOnce(Files) -> Files, tls: bool) -> Self {
+    /// As [`Served::over`], with other settings.
+    pub fn set(set: impl FnOnce(Files) -> Files, tls: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("public")).unwrap();
         let files = Files::new(folder.path().join("public")).unwrap();

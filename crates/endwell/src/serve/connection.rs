@@ -3,6 +3,7 @@
 //! Reads: a [`WireIo`], orders to stop, the watch. Gives: it to hyper, until it has ended, is
 //! late, or has to stop.
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -17,9 +18,11 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use tokio::sync::mpsc::Sender;
 use tokio::sync::watch::Receiver;
 use tower_service::Service;
 
+use super::refuse::Refusing;
 use super::watch::{Late, Watch};
 use super::{Stop, reached};
 use crate::layer::Endings;
@@ -57,7 +60,16 @@ enum Driven {
 }
 
 impl Connection {
-    pub(super) async fn run<S, B>(mut self, io: WireIo, app: Endings<S>)
+    /// Drives it to its end; the drop of `running` then tells the server.
+    ///
+    /// An `async fn` would keep room for what it was given beside what it makes of it, as long as
+    /// the connection lives.
+    pub(super) fn run<S, B>(
+        mut self,
+        io: WireIo,
+        app: Endings<S>,
+        running: Sender<Infallible>,
+    ) -> impl Future<Output = ()> + Send + 'static
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
         S::Future: Send + 'static,
@@ -65,69 +77,75 @@ impl Connection {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let builder = self.builder();
-        let io = TokioIo::new(io);
-        let mut driven =
-            pin!(builder.serve_connection_with_upgrades(io, TowerToHyperService::new(app)));
-        let _over = Over(Arc::clone(&self.conn));
-        match self.drive(driven.as_mut()).await {
-            Driven::Ended => return,
-            Driven::Late(late) => {
-                if !self.is_given_a_last_word(late) {
-                    return;
+        let app = TowerToHyperService::new(Refusing(app));
+        let driven = self
+            .builder()
+            .serve_connection_with_upgrades(TokioIo::new(io), app)
+            .into_owned();
+        let driven = Box::pin(driven);
+        async move {
+            let _running = running;
+            let mut driven = driven;
+            let _over = Over(Arc::clone(&self.conn));
+            match self.drive(driven.as_mut()).await {
+                Driven::Ended => return,
+                Driven::Late(late) => {
+                    if !self.is_given_a_last_word(late) {
+                        return;
+                    }
+                    driven.as_mut().graceful_shutdown();
+                    if self.last_word(driven.as_mut()).await {
+                        return;
+                    }
                 }
-                driven.as_mut().graceful_shutdown();
-                if self.last_word(driven.as_mut()).await {
-                    return;
+                Driven::Cancels => {
+                    driven.as_mut().graceful_shutdown();
+                    if self.last_word(driven.as_mut()).await {
+                        return;
+                    }
                 }
+                Driven::Stop => {}
             }
-            Driven::Cancels => {
+            let deadline = tokio::time::Instant::now() + self.drain;
+            // GOAWAY makes some clients fail the responses under way (httpx, undici, Java 17), so it
+            // waits for them; HTTP/1 learns at once that this is the last response.
+            if !self.conn.is_multiplexed() {
                 driven.as_mut().graceful_shutdown();
-                if self.last_word(driven.as_mut()).await {
-                    return;
-                }
             }
-            Driven::Stop => {}
-        }
-        let deadline = tokio::time::Instant::now() + self.drain;
-        // GOAWAY makes some clients fail the responses under way (httpx, undici, Java 17), so it
-        // waits for them; HTTP/1 learns at once that this is the last response.
-        if !self.conn.is_multiplexed() {
-            driven.as_mut().graceful_shutdown();
-        }
-        tokio::select! {
-            _ = driven.as_mut() => return,
-            () = idle(&self.conn) => driven.as_mut().graceful_shutdown(),
-            () = tokio::time::sleep_until(deadline) => {}
-            () = reached(&mut self.stop, Stop::Now) => {}
-        }
-        tokio::select! {
-            _ = driven.as_mut() => return,
-            () = tokio::time::sleep_until(deadline) => {}
-            () = reached(&mut self.stop, Stop::Now) => {}
-        }
-        let message = format!("the server stopped after {} ms", self.drain.as_millis());
-        self.conn
-            .order_failure(Cause::new(Kind::ServerShutdown, message));
-        if *self.stop.borrow() < Stop::Now {
             tokio::select! {
                 _ = driven.as_mut() => return,
-                () = idle(&self.conn) => {}
-                () = tokio::time::sleep(LAST_WORD) => {}
+                () = idle(&self.conn) => driven.as_mut().graceful_shutdown(),
+                () = tokio::time::sleep_until(deadline) => {}
                 () = reached(&mut self.stop, Stop::Now) => {}
             }
-            driven.as_mut().graceful_shutdown();
             tokio::select! {
                 _ = driven.as_mut() => return,
-                () = tokio::time::sleep(LAST_WORD) => {}
+                () = tokio::time::sleep_until(deadline) => {}
                 () = reached(&mut self.stop, Stop::Now) => {}
             }
+            let message = format!("the server stopped after {} ms", self.drain.as_millis());
+            self.conn
+                .order_failure(Cause::new(Kind::ServerShutdown, message));
+            if *self.stop.borrow() < Stop::Now {
+                tokio::select! {
+                    _ = driven.as_mut() => return,
+                    () = idle(&self.conn) => {}
+                    () = tokio::time::sleep(LAST_WORD) => {}
+                    () = reached(&mut self.stop, Stop::Now) => {}
+                }
+                driven.as_mut().graceful_shutdown();
+                tokio::select! {
+                    _ = driven.as_mut() => return,
+                    () = tokio::time::sleep(LAST_WORD) => {}
+                    () = reached(&mut self.stop, Stop::Now) => {}
+                }
+            }
+            self.conn.kill(Cause::new(
+                Kind::ServerShutdown,
+                "the server stopped at once",
+            ));
+            let _ = driven.await;
         }
-        self.conn.kill(Cause::new(
-            Kind::ServerShutdown,
-            "the server stopped at once",
-        ));
-        let _ = driven.await;
     }
 
     fn builder(&self) -> auto::Builder<TokioExecutor> {

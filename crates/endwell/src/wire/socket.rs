@@ -40,6 +40,19 @@ pub(crate) enum Departure {
     Rst,
 }
 
+/// What wakes at a FIN and at an error, and not when octets come.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn fin_or_error() -> Interest {
+    Interest::PRIORITY.add(Interest::ERROR)
+}
+
+/// No other system tells a FIN apart from octets: it is left to hyper, which sees it when it has no octets to read
+/// before it.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn fin_or_error() -> Interest {
+    Interest::ERROR
+}
+
 impl SharedTcp {
     pub(crate) fn new(stream: Stream) -> Self {
         Self(Arc::new(stream))
@@ -56,7 +69,7 @@ impl SharedTcp {
     /// readiness of its own, never cleared.
     pub(crate) async fn departure(self, fin_counts: bool) -> Departure {
         let interest = if fin_counts {
-            Interest::PRIORITY.add(Interest::ERROR)
+            fin_or_error()
         } else {
             Interest::ERROR
         };
