@@ -5,7 +5,7 @@ Each row is tested to be so: when it stops happening the run fails, and the row 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable
 
 from readers import Entry
@@ -47,10 +47,6 @@ class Otherwise:
     tells: Callable[[tuple[bytes, Entry]], tuple[bytes, Entry]] | None
 
 
-def _with(entry: Entry, **fields) -> Entry:
-    return Entry(**{**vars(entry), **fields})
-
-
 def garbled(row: tuple[bytes, Entry]) -> tuple[bytes, Entry]:
     """Stands for: something else than is there, whatever it is."""
     return row
@@ -59,7 +55,7 @@ def garbled(row: tuple[bytes, Entry]) -> tuple[bytes, Entry]:
 def _javascript(row: tuple[bytes, Entry]) -> tuple[bytes, Entry]:
     name, entry = row
     content = entry.content.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return name.decode("utf-8", "replace").encode(), _with(entry, content=content)
+    return name.decode("utf-8", "replace").encode(), replace(entry, content=content)
 
 
 def _by_seven_zip(row: tuple[bytes, Entry]) -> tuple[bytes, Entry]:
@@ -67,7 +63,7 @@ def _by_seven_zip(row: tuple[bytes, Entry]) -> tuple[bytes, Entry]:
     name, entry = row
     if entry.mode is None:
         return row
-    return name, _with(entry, mode=entry.mode & 0o755 | (0o700 if entry.kind == "folder" else 0))
+    return name, replace(entry, mode=entry.mode & 0o755 | (0o700 if entry.kind == "folder" else 0))
 
 
 _NODE = ("node-tar", "node-tar-strict")

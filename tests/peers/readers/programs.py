@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from clients.base import first_line, program
 
-from .base import Extracting
+from .base import Extracting, Reading
 
 
 class GnuTar(Extracting):
@@ -43,6 +44,15 @@ class Unzip(Extracting):
     def commands(self, archive: Path, format: str, into: Path) -> list[list[str]]:
         # -^: names as they are, also with control characters.
         return [[program("unzip"), "-q", "-o", "-^", str(archive), "-d", str(into)]]
+
+
+    def read(self, archive: Path, format: str) -> Reading:
+        """It makes links as of now."""
+        reading = super().read(archive, format)
+        if reading.entries:
+            links = {name: entry for name, entry in reading.entries.items() if entry.kind == "link"}
+            reading.entries |= {name: replace(entry, mtime=None) for name, entry in links.items()}
+        return reading
 
 
 class SevenZip(Extracting):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 import tarfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
@@ -19,7 +20,7 @@ from clients.base import environment, program
 from readers import Reading, room, tree
 
 from . import Peers, Test, Wrong
-from .trees import below, differences, in_archive, replaced
+from .trees import below, differences, in_archive
 
 FILES = {name: name.encode() * 10_000 for name in "abcd"}
 # A header and 20 blocks.
@@ -113,7 +114,7 @@ def good(group: Archives) -> None:
             continue
         got, _ = below("top", {b"top/" + name: entry for name, entry in reading.entries.items()})
         # The time is that of this moment: not what is compared here.
-        want = {key: replaced(entry, mtime=got[key].mtime) for key, entry in want.items() if key in got} | {
+        want = {key: replace(entry, mtime=got[key].mtime) for key, entry in want.items() if key in got} | {
             key: entry for key, entry in want.items() if key not in got}
         wrong += [f"{name}: {line}" for line in differences(want, got, 1)]
     if wrong:

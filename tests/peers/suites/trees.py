@@ -7,6 +7,7 @@ Names, kinds, octets, modes and times are compared with the folder itself; what 
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable
 
@@ -79,14 +80,10 @@ def fetch(url: str, saved: Path) -> None:
 def in_archive(seen: dict[bytes, Entry]) -> dict[bytes, Entry]:
     """What an archive of these things holds."""
     return {
-        name: entry if entry.mode is None else replaced(entry, mode=entry.mode & KEPT)
+        name: entry if entry.mode is None else replace(entry, mode=entry.mode & KEPT)
         for name, entry in seen.items()
         if entry.kind in ARCHIVED
     }
-
-
-def replaced(entry: Entry, **fields) -> Entry:
-    return Entry(**{**vars(entry), **fields})
 
 
 def judge(reader: Reader, format: str, made: str, want: dict[bytes, Entry], reading: Reading, top: str) -> list[str]:
