@@ -446,13 +446,11 @@ fn the_record_comes_without_an_observer_and_on_a_single_thread() {
 
 // Time-outs.
 
-fn endless(mut producer: endwell::Producer) -> impl Future<Output = Result<(), Abort>> + Send {
-    async move {
-        producer.send("some").await?;
-        std::future::pending::<()>().await;
-        let _finished = producer.finish();
-        Ok(())
-    }
+async fn endless(mut producer: endwell::Producer) -> Result<(), Abort> {
+    producer.send("some").await?;
+    std::future::pending::<()>().await;
+    let _finished = producer.finish();
+    Ok(())
 }
 
 const SHORT: Duration = Duration::from_millis(100);
