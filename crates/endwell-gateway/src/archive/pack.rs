@@ -166,6 +166,7 @@ impl Content {
         Stopped {
             broken: Broken { at: self.at, why },
             begins: self.begins,
+            is_all_there: self.rest.is_empty(),
         }
     }
 }
@@ -175,6 +176,8 @@ struct Stopped {
     broken: Broken,
     /// Where in the frame the entry begins, if none of it has left.
     begins: Option<usize>,
+    /// The frame ends with the last octet of its content.
+    is_all_there: bool,
 }
 
 /// Where a part of an archive begins to be counted.
@@ -426,6 +429,7 @@ impl<F: Format> Packer<F> {
             Is::File => Some(self.open(&tree, at).map_err(|why| Stopped {
                 broken: Broken { at, why },
                 begins: Some(begins),
+                is_all_there: false,
             })?),
         };
         let manner = self.format.manner(&tree, at);
@@ -438,10 +442,12 @@ impl<F: Format> Packer<F> {
         let stopped = |why| Stopped {
             broken: Broken { at, why },
             begins: Some(begins),
+            is_all_there: false,
         };
         if entry.octets == 0 {
             // It has no octet that could be held back: its look comes before its head.
-            open.read(0, &mut [], Disk::Any).map_err(stopped)?;
+            let looked = open.read(0, &mut [], Disk::Any);
+            looked.and_then(|_| open.prove()).map_err(stopped)?;
         }
         if manner == Manner::Whole {
             self.read_whole(&mut open, entry.octets).map_err(stopped)?;
@@ -545,7 +551,11 @@ impl<F: Format> Packer<F> {
 
     /// What becomes of an archive that cannot go on; `None` if it can without the entry.
     fn stop(&mut self, frame: &mut Filling, stopped: Stopped) -> Option<Filled> {
-        let Stopped { broken, begins } = stopped;
+        let Stopped {
+            broken,
+            begins,
+            is_all_there,
+        } = stopped;
         if let Some(begins) = begins {
             // None of the entry has left: it is taken back.
             self.left += (frame.filled - begins) as u64;
@@ -566,6 +576,10 @@ impl<F: Format> Packer<F> {
                 .seal(&broken.reason(&self.tree), room, &mut octets);
         }
         if begins.is_none() {
+            if is_all_there {
+                // Else some readers would miss nothing: a cut in the padding is none to them.
+                octets.pop();
+            }
             self.format.flush(&mut octets);
         }
         Some(Filled {

@@ -148,7 +148,7 @@ pub(super) fn file(name: &str, octets: u64, modified: i64, text: &[u8], into: &m
     into.extend_from_slice(text);
 }
 
-/// So many octets more than follow are promised of a seal: no reader takes what is there for all.
+/// So many octets more than can follow are promised of a seal: no reader takes what is there for all.
 const BEYOND: u64 = 64 * 1024;
 
 /// Plain TAR.
@@ -190,7 +190,10 @@ impl Format for Tar {
         let text = incomplete(reason);
         // Cut where there is less room: an end of a text that is there says more than none.
         let most = usize::try_from(room).map_or(text.len(), |room| room.min(text.len()));
-        let octets = text.len() as u64 + BEYOND;
+        // Also more than what is left of a promised length: a client that asks for the rest after all
+        // appends what would have stood here, and no reader may find another entry or an end in it.
+        let left = if room > i64::MAX as u64 { 0 } else { room };
+        let octets = left.max(text.len() as u64) + BEYOND;
         file(INCOMPLETE, octets, 0, &text.as_bytes()[..most], into);
     }
 }
