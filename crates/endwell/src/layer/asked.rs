@@ -371,6 +371,8 @@ impl Asked {
 }
 
 /// Marks a response in whose place the stream is to be reset like this, before any head.
+// Only a server loop of ours reads it.
+#[cfg_attr(not(feature = "listen"), allow(dead_code))]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unprocessed(pub(crate) WireEnding);
 

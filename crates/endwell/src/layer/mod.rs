@@ -38,6 +38,7 @@ use http_body::Body as HttpBody;
 use tower_service::Service;
 
 use self::asked::Asked;
+#[cfg(feature = "listen")]
 pub(crate) use self::asked::Unprocessed;
 use self::hold::poll_interruption;
 pub use self::peer::Peer;
