@@ -16,11 +16,13 @@ mod common;
 mod stage;
 
 use std::fs;
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
 
 use endwell_gateway::source::command::{Command, Line, Runs, warden};
+use endwell_lab::observe::http1::Request;
 use http::HeaderValue;
 
 use behaviours::BEHAVIOURS;
@@ -28,8 +30,14 @@ use common::pattern;
 use stage::rows::{Kind, Rows};
 use stage::{LARGE, Late, Stage};
 
-const STAGES: [(&str, fn() -> Stage); 3] =
-    [("files", files), ("command", command), ("source", source)];
+type Make = fn() -> Stage;
+
+const STAGES: [(&str, Make); 4] = [
+    ("files", files),
+    ("archive", archive),
+    ("command", command),
+    ("source", source),
+];
 
 /// Octets before a late failure.
 const LATE: usize = 3_000_000;
@@ -86,18 +94,76 @@ fn files() -> Stage {
         file.and_then(|file| file.set_len(LATE as u64))
             .expect("it shrinks");
     };
-    stage.late = Late::When("/large.bin", Box::new(shrink), large);
+    stage.late = Late::When {
+        path: "/large.bin",
+        file: ("large.bin", LARGE),
+        change: Box::new(shrink),
+        octets: large,
+    };
     stage.large = "/large.bin";
     stage.is_promised = true;
     stage.has_ranges = true;
-    stage.is_held = |folder| {
-        let open = fs::read_dir("/proc/self/fd").expect("a list of what is open");
-        let paths = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
-        paths
-            .into_iter()
-            .any(|path| path == folder.join("large.bin"))
-    };
+    stage.is_held = |folder| is_open(&folder.join("large.bin"));
     stage
+}
+
+/// Folders as TAR: they fail when a file in them changes while it is sent.
+fn archive() -> Stage {
+    let mut stage = Stage::new("archive", |app, _| app);
+    for (folder, file, octets) in [
+        ("small", "small/whole.bin", 1_000_003),
+        ("tree", "tree/large.bin", LARGE),
+    ] {
+        let folder = stage.folder().join(folder);
+        fs::create_dir(&folder).expect("a folder");
+        stage.write(file, &pattern(octets));
+        common::set_modified(&folder, common::MODIFIED);
+    }
+    let whole = archived(&stage, "/small/?archive=tar", "whole.bin", 1_000_003);
+    let large = archived(&stage, "/tree/?archive=tar", "large.bin", LARGE);
+    stage.whole = ("/small/?archive=tar", whole);
+    stage.early = ("/no-such-folder/?archive=tar", 404);
+    let shrink = |folder: &Path| {
+        let file = fs::File::options()
+            .write(true)
+            .open(folder.join("tree/large.bin"));
+        file.and_then(|file| file.set_len(LATE as u64))
+            .expect("it shrinks");
+    };
+    stage.late = Late::When {
+        path: "/tree/?archive=tar",
+        file: ("tree/large.bin", LARGE),
+        change: Box::new(shrink),
+        octets: large,
+    };
+    stage.large = "/tree/?archive=tar";
+    stage.is_promised = true;
+    stage.has_ranges = true;
+    stage.is_held = |folder| is_open(&folder.join("tree/large.bin"));
+    stage
+}
+
+/// An archive as it is sent, in which another reader finds the file as it was written.
+fn archived(stage: &Stage, path: &str, name: &str, octets: usize) -> Vec<u8> {
+    let seen = stage.ask(&Request::get11(path));
+    stage.record();
+    let mut found = Vec::new();
+    let mut archive = tar::Archive::new(seen.body.as_slice());
+    for entry in archive.entries().expect("a TAR") {
+        let mut entry = entry.expect("an entry");
+        if entry.path().expect("a path").ends_with(name) {
+            entry.read_to_end(&mut found).expect("its content");
+        }
+    }
+    assert!(found == pattern(octets), "{path}: {}", seen.verdict_line());
+    seen.body
+}
+
+/// Whether this process has a file open.
+fn is_open(path: &Path) -> bool {
+    let open = fs::read_dir("/proc/self/fd").expect("a list of what is open");
+    let mut paths = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    paths.any(|open| open == path)
 }
 
 /// Programs: their exit status is the ending.

@@ -130,7 +130,7 @@ async fn serve(files: Files, tls: bool, records: Sender<Record>, shutdown: Shutd
 
 pub fn set_modified(path: &Path, seconds: u64) {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-    let file = File::options().write(true).open(path).unwrap();
+    let file = File::open(path).unwrap();
     file.set_modified(time).unwrap();
 }
 

@@ -47,7 +47,13 @@ pub enum Late {
     /// Each time, after exactly these octets.
     Always(&'static str, Vec<u8>),
     /// When this is done to its folder, after some of these octets.
-    When(&'static str, Box<dyn Fn(&Path)>, Vec<u8>),
+    When {
+        path: &'static str,
+        /// The file that is written anew before each time.
+        file: (&'static str, usize),
+        change: Box<dyn Fn(&Path)>,
+        octets: Vec<u8>,
+    },
 }
 
 /// A source that is served.
