@@ -190,8 +190,7 @@ impl Files {
     }
 
     /// The `Content-Type` of a file with this name.
-    #[cfg(feature = "run")]
-    pub(crate) fn type_of(&self, name: &Path) -> HeaderValue {
+    pub fn type_of(&self, name: &Path) -> HeaderValue {
         self.settings.media_type(name)
     }
 

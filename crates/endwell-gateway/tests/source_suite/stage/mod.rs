@@ -147,9 +147,9 @@ impl Stage {
         }
     }
 
-    /// Lets responses run on for a moment, then fails them.
+    /// Ends every response at once.
     pub fn stop(&self) {
-        self.shutdown.drain();
+        self.shutdown.now();
     }
 
     /// Waits until `large` is worked on, or no more.
@@ -248,7 +248,6 @@ async fn serve(
     }
     let server = endwell::serve(listener, app)
         .shutdown(shutdown)
-        .drain(Duration::from_millis(100))
         .observer(move |record| {
             let _ = records.send(record);
         });
