@@ -35,6 +35,13 @@ fn nasty(served: &Served) {
         "latin",
     )
     .unwrap();
+    let long = "x".repeat(120);
+    let not_text = [0xe9; 120];
+    fs::write(
+        tree("x").with_file_name(std::ffi::OsStr::from_bytes(&not_text)),
+        long,
+    )
+    .unwrap();
     let deep = tree(&format!("{}/{}/file", "d".repeat(120), "e".repeat(200)));
     fs::write(deep, "deep").unwrap();
     fs::create_dir(tree("nothing in it")).unwrap();
@@ -151,7 +158,7 @@ fn listed(folder: &Path) -> Vec<(Vec<u8>, u32, i64, Vec<u8>)> {
 fn every_form_extracts_to_the_same_tree() {
     let served = served();
     let expected = listed(&served.path("tree"));
-    assert_eq!(expected.len(), 14);
+    assert_eq!(expected.len(), 15);
     for form in ["tar", "tar.gz", "tar.zst"] {
         let seen = served.get(&format!("/tree/?archive={form}"));
         assert_eq!(seen.status, Some(200), "{form}");
@@ -187,7 +194,7 @@ fn a_strict_reader_finds_every_entry() {
         .into_iter()
         .filter(|name| name.starts_with(b"tree/"))
         .collect();
-    assert_eq!(names.len(), 15);
+    assert_eq!(names.len(), 16);
     assert!(names.contains(&b"tree/caf\xe9".to_vec()));
     assert!(names.contains(&b"tree/nothing in it/".to_vec()));
     let comment = String::from_utf8_lossy(&seen.body[..2048]).into_owned();
@@ -413,7 +420,10 @@ fn what_cannot_be_read_is_told_before_the_first_octet() {
         let record = served.record();
         match (readable, on_error) {
             (true, _) => assert!(seen.is_complete() && seen.status == Some(200)),
-            (false, ArchiveOnError::Fail) => assert_eq!(seen.status, Some(403)),
+            (false, ArchiveOnError::Fail) => {
+                assert_eq!(seen.status, Some(403));
+                assert!(String::from_utf8_lossy(&seen.body).contains("cannot read tree/shut: "));
+            }
             (false, ArchiveOnError::Degrade) => assert_eq!(record.ending.as_str(), "degraded"),
         }
     }

@@ -156,10 +156,11 @@ fn refused(path: &str, error: Refused) -> Response<Body> {
             WalkError::Folder(error @ (OpenError::Waits | OpenError::Failed { .. })) => {
                 reply::failed(Cause::producer(format!("cannot archive a folder: {error}")))
             }
-            WalkError::Unreadable { ref error, .. }
-                if error.kind() == io::ErrorKind::PermissionDenied =>
+            // Its name stands on the page of its folder, too.
+            WalkError::Unreadable { error: ref why, .. }
+                if why.kind() == io::ErrorKind::PermissionDenied =>
             {
-                forbidden("something in the folder cannot be read, so there is no archive of it")
+                forbidden(&error.to_string())
             }
             error @ (WalkError::Unreadable { .. } | WalkError::Abandoned) => {
                 reply::failed(Cause::producer(error.to_string()))

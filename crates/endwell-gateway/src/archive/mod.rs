@@ -36,6 +36,9 @@ mod broken;
 mod open;
 
 #[cfg(unix)]
+mod ahead;
+
+#[cfg(unix)]
 mod pack;
 
 #[cfg(unix)]

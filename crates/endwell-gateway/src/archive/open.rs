@@ -23,7 +23,7 @@ use rustix::fs::{FileType, Stat, fstat};
 
 use super::broken::Why;
 use super::folders::open_file;
-use super::tree::Facts;
+use super::tree::{Facts, Tree};
 use crate::source::file::Growing;
 use crate::source::{Disk, is_in_memory, read_at};
 
@@ -52,13 +52,15 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// Opens the file of a name in a folder. Blocks.
+    /// Opens the file of an entry in its folder. Blocks.
     pub(super) fn new(
+        tree: &Tree,
+        at: usize,
         folder: BorrowedFd<'_>,
-        name: &[u8],
-        listed: Facts,
         growing: Growing,
     ) -> Result<Self, Why> {
+        let packed = tree.entries[at];
+        let (name, listed) = (packed.name(&tree.names), packed.facts());
         let file = File::from(open_file(folder, name).map_err(|error| Why::of_open(&error))?);
         Ok(Self {
             in_memory: listed.octets > LARGE && is_in_memory(&file),
@@ -68,6 +70,19 @@ impl Open {
             looked: false,
             read: None,
         })
+    }
+
+    /// Lets the disk fetch the first octets, without waiting for them.
+    pub(super) fn fetch(&self, most: u64) {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{Advice, fadvise};
+            let octets = std::num::NonZero::new(self.listed.octets.min(most));
+            // Advice that is not taken changes nothing.
+            let _ = fadvise(&self.file, 0, octets, Advice::WillNeed);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = most;
     }
 
     /// Reads all of these octets; gives false if a disk would have to be waited for.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use endwell::{Cause, Kind};
 
+use super::ahead::Ahead;
 use super::broken::{Broken, Why};
 use super::folders::Folders;
 use super::open::Open;
@@ -118,6 +119,7 @@ pub(super) struct Packer<F> {
     growing: Growing,
     on_error: OnError,
     folders: Folders,
+    ahead: Ahead,
     step: Step,
     /// What has no room in the frame before, and how many octets of it have been put out.
     owed: Vec<u8>,
@@ -230,6 +232,7 @@ impl<F: Format> Packer<F> {
             growing,
             on_error,
             folders: Folders::default(),
+            ahead: Ahead::default(),
             step: Step::Begin,
             owed: Vec::new(),
             paid: 0,
@@ -347,7 +350,11 @@ impl<F: Format> Packer<F> {
             // There is room for it in memory.
             let octets = room.min(content.rest_octets()).min(content.undivided) as usize;
             let into = &mut frame.frame.as_mut()[frame.filled..frame.filled + octets];
-            match content.open.read(at, into, disk) {
+            let read = match disk {
+                Disk::Cached => content.open.read(at, into, disk),
+                Disk::Any => read_noting(&mut self.ahead, &mut content.open, at, into),
+            };
+            match read {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
                 Err(why) => return Err(content.stopped(why)),
@@ -456,20 +463,19 @@ impl<F: Format> Packer<F> {
     fn open(&mut self, tree: &Tree, at: usize) -> Result<Open, Why> {
         let folder = self.folders.open(tree, tree.parent(at));
         let folder = folder.map_err(|shut| Why::of_open(&shut.error))?;
-        let packed = tree.entries[at];
-        Open::new(
-            folder,
-            packed.name(&tree.names),
-            packed.facts(),
-            self.growing,
-        )
+        let open = match self.ahead.take(at) {
+            Some(open) => open,
+            None => Open::new(tree, at, folder, self.growing)?,
+        };
+        self.ahead.fill(tree, at, folder, self.growing);
+        Ok(open)
     }
 
     /// Reads all of a file, and proves it.
     fn read_whole(&mut self, open: &mut Open, octets: u64) -> Result<(), Why> {
         // A format asks for this only where there is room in memory.
         self.raw.resize(octets as usize, 0);
-        open.read(0, &mut self.raw, Disk::Any)?;
+        read_noting(&mut self.ahead, open, 0, &mut self.raw)?;
         open.prove()
     }
 
@@ -506,7 +512,7 @@ impl<F: Format> Packer<F> {
         let octets = content.rest_octets().min(AT_ONCE);
         self.raw.resize(octets as usize, 0);
         let at = content.rest.start;
-        if let Err(why) = content.open.read(at, &mut self.raw, Disk::Any) {
+        if let Err(why) = read_noting(&mut self.ahead, &mut content.open, at, &mut self.raw) {
             return Err(content.stopped(why));
         }
         self.format.look(&self.raw);
@@ -567,6 +573,16 @@ impl<F: Format> Packer<F> {
             String::from_utf8_lossy(path),
         );
         Some(Cause::new(Kind::SourceChanged, message))
+    }
+}
+
+/// Reads all of these octets, and notes whether a disk had to be waited for. Always true.
+fn read_noting(ahead: &mut Ahead, open: &mut Open, at: u64, into: &mut [u8]) -> Result<bool, Why> {
+    let at_once = open.read(at, into, Disk::Cached);
+    ahead.note(matches!(at_once, Ok(true)));
+    match at_once {
+        Ok(false) => open.read(at, into, Disk::Any),
+        read => read,
     }
 }
 

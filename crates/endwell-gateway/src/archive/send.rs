@@ -11,8 +11,6 @@ use super::encode::{Coding, Encoder};
 use super::pack::{Filled, Format, Packer, Then};
 use crate::source::file::blocking;
 
-/// Octets that are packed before they are compressed.
-const UNPACKED: usize = 256 * 1024;
 /// So much is packed at once for a frame of what it is compressed to: a client that leaves stops
 /// the work after it.
 const AT_ONCE: usize = 4 * 1024 * 1024;
@@ -150,7 +148,7 @@ impl<F: Format> Work<F> {
             && octets.len() < most
             && packed < AT_ONCE
         {
-            let filled = self.packer.fill(UNPACKED);
+            let filled = self.packer.fill(most);
             packed += filled.octets.len();
             encoder.encode(&filled.octets, &mut octets)?;
             match &filled.then {
