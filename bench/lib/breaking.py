@@ -1,4 +1,4 @@
-"""A relay that breaks the first answer in the middle and lets all others through."""
+"""A relay that breaks the first answers in the middle and lets all others through."""
 
 import re
 import socket
@@ -6,15 +6,17 @@ import threading
 
 
 class Breaking:
-    """Listens on a port of loopback; `asked` gathers (Range, If-Range, status) of each request.
+    """Listens on a port of loopback; `asked` gathers (Range, If-Range, status) of each request for `path`.
 
-    HTTP/1.1 with one request a connection as far as it looks: later requests of a kept connection
-    pass, unseen.
+    The first `times` answers of `after` octets or more, head and all, are broken there; `broken` is called before the
+    client is told. HTTP/1.1 with
+    one request a connection as far as it looks: later requests of a kept connection pass, unseen.
     """
 
-    def __init__(self, port, after):
-        self.server, self.after = port, after
-        self.asked, self.broken = [], False
+    def __init__(self, port, after, path="/file.bin", times=1, broken=None):
+        self.server, self.after, self.path = port, after, f" {path}".encode()
+        self.on_break = broken or (lambda: None)
+        self.asked, self.left = [], times
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
@@ -59,16 +61,17 @@ class Breaking:
         first = server.recv(65536)
         status = int(first.split(b" ", 2)[1])
         field = lambda name: (re.search(rb"(?im)^" + name + rb": *([^\r]*)", head) or [None, b""])[1].decode()  # noqa: E731
-        is_file = b" /file.bin" in head.split(b"\r\n", 1)[0] and head.startswith(b"GET")
+        is_file = self.path in head.split(b"\r\n", 1)[0] and head.startswith(b"GET")
         with self.lock:
-            breaks = is_file and not self.broken
-            self.broken |= breaks
+            breaks = is_file and self.left > 0
+            self.left -= breaks
             if is_file:
                 self.asked.append((field(b"range"), field(b"if-range"), status))
         sent, more = 0, first
         while more:
             if breaks and sent + len(more) >= self.after:
                 client.sendall(more[:self.after - sent])
+                self.on_break()
                 client.shutdown(socket.SHUT_WR)
                 return
             client.sendall(more)

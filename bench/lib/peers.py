@@ -7,6 +7,7 @@ import subprocess
 import time
 
 from . import process
+from .room import HERE
 
 NGINX = """
 user root; daemon off; worker_processes {workers};
@@ -54,6 +55,18 @@ VARIANTS = {
     "nginx-ofc": ("open_file_cache max=1000 inactive=60s; open_file_cache_valid 60s;", ""),
     "nginx-sndbuf64k": ("", "sndbuf=64k"),
 }
+
+
+def builds(given, program):
+    """The binaries of endwell to measure, by name, as `--endwell [NAME=]PATH` says."""
+    found = {}
+    for one in given or [os.path.join(HERE, "..", "target", "release", "endwell")]:
+        name, _, path = one.rpartition("=")
+        path = os.path.abspath(path)
+        if not os.access(path, os.X_OK):
+            raise SystemExit(f"{program}: {path} is not a program; build it with cargo build --release")
+        found[name or "endwell"] = path
+    return found
 
 
 def free_port():
@@ -151,7 +164,7 @@ def _miniserve(name, room, cores):
     return server
 
 
-def _endwell(name, path, room, cores, records):
+def _endwell(name, path, room, cores, records, flags):
     home = room.home(name)
     plain = free_port()
     server = Server(name, plain, plain, free_port())
@@ -161,13 +174,13 @@ def _endwell(name, path, room, cores, records):
         if records:
             server.records[kind] = f"{home}/{kind}.jsonl"
             log = ["--log", server.records[kind], "--log-format", "json"]
-        command = [path, "serve", room.data, "--listen", f"127.0.0.1:{port}", *log, *more]
+        command = [path, "serve", room.data, "--listen", f"127.0.0.1:{port}", *log, *more, *flags]
         server.start(kind, command, home + "/out", cores)
     return server
 
 
-def start(names, builds, room, cores, records=False):
-    """Starts the named peers that are installed, and each build of endwell, on these cores."""
+def start(names, builds, room, cores, records=False, flags=()):
+    """Starts the named peers that are installed, and each build of endwell with these flags, on these cores."""
     servers = []
     try:
         for name in names:
@@ -176,7 +189,7 @@ def start(names, builds, room, cores, records=False):
                 begin = {"nginx": _nginx, "caddy": _caddy, "miniserve": _miniserve}[program]
                 servers.append(begin(name, room, cores))
         for name, path in builds.items():
-            servers.append(_endwell(name, path, room, cores, records))
+            servers.append(_endwell(name, path, room, cores, records, flags))
         return [server.wait() for server in servers]
     except BaseException:
         stop(servers)

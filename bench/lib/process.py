@@ -1,6 +1,7 @@
 """What the kernel says of a process and of its sockets."""
 
 import os
+import time
 
 TICK = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -27,6 +28,11 @@ def cpu_seconds(pids):
             after_name = stat.read().rpartition(")")[2].split()
         total += int(after_name[11]) + int(after_name[12])
     return total / TICK
+
+
+def cpu_clock(pids):
+    """As `cpu_seconds`, to the nanosecond, of processes that run: the kernel's clock of each process."""
+    return sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)
 
 
 def _status(pids, key):

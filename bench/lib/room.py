@@ -20,7 +20,6 @@ class Room:
         os.mkdir(self.data)
         self._make("1k.bin", 1024)
         self._certificate()
-        self._sink = os.path.join(self.path, "sink")
 
     def _make(self, name, size):
         """Octets that do not compress, written in one pass."""
@@ -46,13 +45,23 @@ class Room:
             "-keyout", self.key, "-out", self.certificate,
         ], check=True, stderr=subprocess.DEVNULL)
 
+    def _program(self, name):
+        """The program of a C file beside this folder; compiled on first use."""
+        built = os.path.join(self.path, name)
+        if not os.path.exists(built):
+            subprocess.run(
+                ["gcc", "-O2", "-D_GNU_SOURCE", "-pthread", "-o", built, f"{HERE}/{name}.c"], check=True)
+        return built
+
     @property
     def sink(self):
-        """The program of sink.c; compiled on first use."""
-        if not os.path.exists(self._sink):
-            subprocess.run(
-                ["gcc", "-O2", "-D_GNU_SOURCE", "-pthread", "-o", self._sink, HERE + "/sink.c"], check=True)
-        return self._sink
+        """Asks over HTTP/1.1, many times, on many connections."""
+        return self._program("sink")
+
+    @property
+    def drain(self):
+        """Reads one stream to its end, of a server or of a program."""
+        return self._program("drain")
 
     def home(self, name):
         path = os.path.join(self.path, "home-" + name)

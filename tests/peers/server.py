@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -26,14 +27,22 @@ def binary() -> Path:
     return built() / "examples" / "faulty"
 
 
-class Server:
-    """A running server; its records, by the `id` of the request."""
+def gateway() -> Path:
+    """Where cargo puts the command."""
+    path = built() / "endwell"
+    if not path.exists():
+        raise SystemExit(f"no server at {path}: run `cargo build -p endwell-cli`")
+    return path
 
-    def __init__(self, path: Path):
-        if not path.exists():
-            raise SystemExit(f"no server at {path}: run `cargo build -p endwell --example faulty`")
+
+class Server:
+    """A running server with a plain and an encrypted listener; its records, by the `id` of the request."""
+
+    def __init__(self, command: list):
+        if not Path(command[0]).exists():
+            raise SystemExit(f"no server at {command[0]}: run `cargo build -p endwell --example faulty`")
         self._process = subprocess.Popen(
-            [path],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -53,10 +62,10 @@ class Server:
         """`http://127.0.0.1:PORT` or the same with https."""
         return self._urls[1 if tls else 0]
 
-    def records(self, id: int) -> list[dict]:
-        """The records of a request; waits for the first. Several when the client asked again."""
+    def records(self, id: int, least: int = 1) -> list[dict]:
+        """The records of a request; waits for so many. Several when the client asked again."""
         with self._news:
-            self._news.wait_for(lambda: id in self._records, RECORD_DEADLINE)
+            self._news.wait_for(lambda: len(self._records.get(id, [])) >= least, RECORD_DEADLINE)
             return list(self._records.get(id, []))
 
     def alive(self) -> bool:
@@ -93,9 +102,7 @@ class Files:
     """`endwell serve` over a folder."""
 
     def __init__(self, folder: Path):
-        path = built() / "endwell"
-        if not path.exists():
-            raise SystemExit(f"no server at {path}: run `cargo build -p endwell-cli`")
+        path = gateway()
         self._process = subprocess.Popen(
             [path, "serve", folder, "--listen", "127.0.0.1:0", "--log", os.devnull],
             stdin=subprocess.DEVNULL,
@@ -111,6 +118,47 @@ class Files:
     def stop(self) -> None:
         self._process.kill()
         self._process.wait()
+
+
+class Example:
+    """An example of the library that takes its address as argument and prints it."""
+
+    def __init__(self, name: str):
+        path = built() / "examples" / name
+        if not path.exists():
+            raise SystemExit(f"no server at {path}: run `cargo build -p endwell --example {name}`")
+        self._process = subprocess.Popen(
+            [path, "127.0.0.1:0"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            # Where its panics go.
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        line = self._process.stdout.readline()
+        if not line.startswith("listening on "):
+            raise SystemExit(f"{path} ended with exit {self._process.wait()} before it listened")
+        self.url = line.split()[-1]
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def archiving(folder: Path) -> Server:
+    """`endwell serve` over a folder, with records.
+
+    Root may read what nobody may: where it runs these tests, the server does without that right.
+    """
+    command = [gateway(), "serve", folder, "--hidden", "--tls-self-signed", "--log-format", "json"]
+    for scheme in ("http", "https"):
+        command += ["--listen", f"{scheme}://127.0.0.1:0"]
+    if os.geteuid() == 0:
+        setpriv = shutil.which("setpriv")
+        if setpriv is None:
+            raise SystemExit("setpriv is not installed (it is part of util-linux)")
+        command = [setpriv, "--bounding-set=-dac_override,-dac_read_search", *command]
+    return Server(command)
 
 
 class Ids:

@@ -52,6 +52,11 @@ fn command() -> Command {
 }
 
 fn main() -> ExitCode {
+    // Beside each program that `serve` runs, this binary runs once more.
+    #[cfg(unix)]
+    if let Some(done) = endwell_gateway::source::command::warden() {
+        return done;
+    }
     let matches = match command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => return misunderstood(&error),

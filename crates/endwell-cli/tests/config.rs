@@ -40,6 +40,8 @@ fn sample(key: &Key) -> String {
         (Kind::Text, "not-found" | "spa" | "index") => "some/page.html".to_owned(),
         (Kind::Text, "cache-control") => "max-age=17".to_owned(),
         (Kind::Text, "media-type") => "x=a/b".to_owned(),
+        (Kind::Text, "command") => "/now=sh -c 'date -u'".to_owned(),
+        (Kind::Text, "command-type") => "/now=a/b".to_owned(),
         (Kind::Text, name) => choice.unwrap_or_else(|| panic!("{name} is new: give it a sample")),
     }
 }
@@ -55,6 +57,7 @@ fn companion(key: &Key) -> Vec<String> {
     let flags: &[&str] = match key.name() {
         "tls-cert" => &["--tls-key=k"],
         "tls-key" => &["--tls-cert=c"],
+        "command-type" => &["--command=/now=date"],
         _ => &[],
     };
     flags.iter().map(|flag| (*flag).to_owned()).collect()

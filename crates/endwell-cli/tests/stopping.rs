@@ -125,7 +125,7 @@ fn a_second_signal_ends_at_once() {
     assert_eq!(server.says(), "stopping at once");
     assert_eq!(server.wait().code(), Some(1));
     assert!(
-        second.elapsed() < Duration::from_secs(3),
+        second.elapsed() < Duration::from_secs(10),
         "{:?}",
         second.elapsed()
     );
@@ -147,7 +147,7 @@ fn an_idle_connection_delays_nothing() {
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0));
     assert!(
-        signal.elapsed() < Duration::from_secs(8),
+        signal.elapsed() < Duration::from_secs(20),
         "{:?}",
         signal.elapsed()
     );

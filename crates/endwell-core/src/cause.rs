@@ -109,6 +109,25 @@ pub enum Retry {
     Never,
 }
 
+impl Retry {
+    /// Every value.
+    pub const ALL: [Self; 3] = [Self::Safe, Self::IfIdempotent, Self::Never];
+
+    /// The name in the field `Ending`: `safe`, `if-idempotent` or `never`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Safe => "safe",
+            Self::IfIdempotent => "if-idempotent",
+            Self::Never => "never",
+        }
+    }
+
+    /// The value of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|retry| retry.as_str() == name)
+    }
+}
+
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $name:ident, $text:literal, $party:ident, $status:literal;)+) => {
         /// What broke a response: one closed list for records, metrics and `Proxy-Status`.
@@ -150,6 +169,10 @@ kinds! {
     ProducerIdle, "producer_idle", Producer, 504;
     /// The source changed while it was being sent.
     SourceChanged, "source_changed", Producer, 500;
+    /// The program whose output is sent did not end well.
+    CommandFailed, "command_failed", Producer, 500;
+    /// The program whose output is sent ran for longer than it may.
+    CommandTimeout, "command_timeout", Producer, 504;
     /// More octets were produced than `Content-Length` had promised.
     LengthExceeded, "length_exceeded", Producer, 500;
     /// The producer said complete below the promised length.
@@ -158,6 +181,8 @@ kinds! {
     GrpcStatus, "grpc_status", Producer, 500;
     /// The server stopped before the response had ended.
     ServerShutdown, "server_shutdown", Server, 503;
+    /// The server had as many requests under way as it may: this one was not processed.
+    Overloaded, "overloaded", Server, 503;
     /// The response could not be framed so that a failure can be told.
     Unprotected, "unprotected", Server, 505;
     /// A fault of the serving process itself.
@@ -189,17 +214,58 @@ kinds! {
 }
 
 impl Kind {
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|kind| kind.as_str() == name)
+    }
+
+    /// Whether RFC 9209 section 2.3 defines its name.
+    pub fn is_proxy_error(self) -> bool {
+        match self {
+            Self::InternalError
+            | Self::WriteTimeout
+            | Self::ResponseIncomplete
+            | Self::ConnectionTerminated
+            | Self::ReadTimeout
+            | Self::ResponseTimeout
+            | Self::TransferCoding
+            | Self::ContentCoding
+            | Self::BodySize
+            | Self::ProtocolError
+            | Self::TlsAlert
+            | Self::TlsError => true,
+            Self::ProducerError
+            | Self::ProducerDropped
+            | Self::ProducerPanicked
+            | Self::ProducerIdle
+            | Self::CommandFailed
+            | Self::CommandTimeout
+            | Self::SourceChanged
+            | Self::LengthExceeded
+            | Self::LengthShort
+            | Self::GrpcStatus
+            | Self::ServerShutdown
+            | Self::Overloaded
+            | Self::Unprotected
+            | Self::ClientGone => false,
+        }
+    }
+
     /// The usual advice on retrying.
     pub fn retry(self) -> Retry {
         match self {
             Self::LengthExceeded | Self::LengthShort | Self::Unprotected | Self::GrpcStatus => {
                 Retry::Never
             }
+            Self::Overloaded => Retry::Safe,
             Self::ProducerError
             | Self::ProducerDropped
             | Self::ProducerPanicked
             | Self::ProducerIdle
             | Self::SourceChanged
+            | Self::CommandFailed
+            | Self::CommandTimeout
             | Self::ServerShutdown
             | Self::InternalError
             | Self::ClientGone

@@ -1,5 +1,6 @@
 //! What a receiver saw of a response. Facts only.
 
+use crate::fields::{Declared, EndingField};
 use crate::{Framing, Protocol};
 
 /// What a receiver saw, before any conclusion.
@@ -17,6 +18,51 @@ pub struct Evidence {
     pub received: u64,
     /// What came last.
     pub seen: Seen,
+    /// What the trailer `Ending` says, of which a receiver asks to be told.
+    pub confirmation: Confirmation,
+}
+
+/// What a receiver was told of the ending, beyond the framing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Confirmation {
+    /// It did not ask: the framing is all it goes by.
+    NotAsked,
+    /// It asked, and the header did not announce `Ending` in `Trailer`: the server does not know
+    /// the field, or a hop took the question away. A receiver that is content with the framing
+    /// then may go on as if it had not asked.
+    NotOffered,
+    /// It was announced and did not come, or it does not parse: somebody on the way lost it.
+    Missing,
+    /// Everybody on the way says complete; the nearest of so many octets, if it counts them.
+    Complete(Option<u64>),
+    /// Somebody says that it is not complete.
+    Declared,
+}
+
+impl Confirmation {
+    /// What a receiver that asked was told.
+    ///
+    /// Shapes: `announced`, whether `Trailer` listed `Ending`; `field`, the value of the trailer
+    /// field, its lines joined by commas, if it came.
+    ///
+    /// # Examples
+    /// ```
+    /// use endwell_core::Confirmation;
+    /// assert_eq!(Confirmation::of(true, Some(b"complete;octets=5")), Confirmation::Complete(Some(5)));
+    /// assert_eq!(Confirmation::of(true, None), Confirmation::Missing);
+    /// ```
+    pub fn of(announced: bool, field: Option<&[u8]>) -> Self {
+        let Some(field) = field.and_then(EndingField::parse) else {
+            return match announced {
+                true => Self::Missing,
+                false => Self::NotOffered,
+            };
+        };
+        match field.worst().ending {
+            Declared::Complete => Self::Complete(field.nearest().octets),
+            Declared::Degraded | Declared::Cancelled | Declared::Failed => Self::Declared,
+        }
+    }
 }
 
 /// What a receiver saw last.

@@ -24,6 +24,8 @@ mod tally;
 
 mod policy;
 
+mod overrides;
+
 mod plan;
 
 pub mod fields;
@@ -36,13 +38,15 @@ mod record;
 
 pub use cause::{Cause, Kind, Party, Retry};
 pub use ending::{Ending, SaidBy};
-pub use evidence::{Evidence, Seen};
+pub use evidence::{Confirmation, Evidence, Seen};
 pub use framing::Framing;
-pub use plan::{Document, Situation, WireEnding, plan, table};
+pub use overrides::Override;
+pub use plan::{Asked, Document, Situation, WireEnding, plan, table};
 pub use policy::{
-    Client, DegradedDocuments, Grace, HalfClose, Hold, Linger, Policy, Signals, Unprotected,
+    Client, DegradedDocuments, Grace, HalfClose, Hold, Linger, OpenChunk, Policy, Signal, Signals,
+    Unprotected,
 };
-pub use protocol::{Protocol, Trailers};
+pub use protocol::{Protocol, TrailerRoom};
 pub use record::{Phase, Record};
 pub use severity::Severity;
 pub use tally::Tally;

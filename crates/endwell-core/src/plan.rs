@@ -4,12 +4,18 @@
 //! Gives: a [`WireEnding`], which the wire carries out.
 //! Never: touches a socket, a clock or a task.
 
-use crate::{DegradedDocuments, Ending, Framing, Protocol, Signals};
+use crate::{
+    Cause, DegradedDocuments, Ending, Framing, Policy, Protocol, Retry, Severity, Signal, Signals,
+};
 
 /// HTTP/2 `INTERNAL_ERROR` (RFC 9113 section 7): 12 of 14 clients notice it; `CANCEL` is a clean end to Node.
 const INTERNAL_ERROR: u64 = 0x2;
 /// HTTP/3 `H3_REQUEST_CANCELLED`: the code RFC 9114 section 4.1.1 asks of a server that gives up part-way.
 const H3_REQUEST_CANCELLED: u64 = 0x10c;
+/// HTTP/2 `REFUSED_STREAM`: nothing was processed, so any request may be sent again (RFC 9113 section 8.7).
+const REFUSED_STREAM: u64 = 0x7;
+/// The same in HTTP/3, `H3_REQUEST_REJECTED` (RFC 9114 section 4.1.1).
+const H3_REQUEST_REJECTED: u64 = 0x10b;
 
 /// All that decides how an ending is put on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,8 +32,16 @@ pub struct Situation {
     pub open_chunk: bool,
     /// Whether a browser shows it as a page, and whether a cache may reuse it.
     pub document: Document,
+    /// Whether a trailer can tell the ending to a client that asked for it.
+    pub asked: Asked,
+    /// Whether no part of the application has seen the request.
+    pub untouched: bool,
     /// The policy for degraded documents.
     pub degraded_documents: DegradedDocuments,
+    /// The policy on how bad an error must be for the peer to be told.
+    pub tell: Severity,
+    /// The policy on how it is told.
+    pub signal: Signal,
 }
 
 impl Situation {
@@ -40,8 +54,21 @@ impl Situation {
             signals: Signals::Owned,
             open_chunk: false,
             document: Document::No,
+            asked: Asked::No,
+            untouched: false,
             degraded_documents: DegradedDocuments::WhenPrivate,
+            tell: Severity::Degrading,
+            signal: Signal::Abort,
         }
+    }
+
+    /// The same under this policy.
+    #[must_use]
+    pub fn under(mut self, policy: &Policy) -> Self {
+        self.degraded_documents = policy.degraded_documents;
+        self.tell = policy.tell;
+        self.signal = policy.signal;
+        self
     }
 
     /// A chunked HTTP/1.1 response.
@@ -66,11 +93,31 @@ impl Document {
     pub const ALL: [Document; 3] = [Self::No, Self::Private, Self::Shared];
 }
 
+/// Whether a trailer can tell the ending to a client that asked: `Want-Ending: ?1` and `TE: trailers`.
+///
+/// It can where the message has room for trailers and promised no length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Asked {
+    /// Nobody asked, or no trailer can tell.
+    No,
+    /// It asked, and a cache may store the response: a cache does not read the trailer.
+    Storable,
+    /// It asked, and no cache may store the response.
+    Unstorable,
+}
+
+impl Asked {
+    /// Every case.
+    pub const ALL: [Asked; 3] = [Self::No, Self::Storable, Self::Unstorable];
+}
+
 /// What must happen on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WireEnding {
     /// The mark of a whole message: last chunk, exact octets, END_STREAM, FIN (over TLS after close_notify).
     EndMark,
+    /// The same mark after a trailer section in which `Ending` says how the response ended.
+    Declared,
     /// Whole chunks, then the connection closes without a last chunk.
     MissingLastChunk,
     /// As that, with a chunk-size line whose octets never come.
@@ -91,7 +138,7 @@ impl WireEnding {
     /// What the record calls it (`signal_out`).
     pub fn signal(self, framing: Framing, tls: bool) -> String {
         match self {
-            Self::EndMark => match framing {
+            Self::EndMark | Self::Declared => match framing {
                 Framing::ContentLength => "exact_length".into(),
                 Framing::Chunked => "last_chunk".into(),
                 Framing::CloseDelimited if tls => "close_notify".into(),
@@ -111,7 +158,7 @@ impl WireEnding {
     /// Whether the connection must end with the message.
     pub fn closes_connection(self) -> bool {
         match self {
-            Self::EndMark | Self::ResetStream(_) => false,
+            Self::EndMark | Self::Declared | Self::ResetStream(_) => false,
             Self::MissingLastChunk
             | Self::OpenChunk
             | Self::ShortBody
@@ -140,16 +187,52 @@ impl WireEnding {
 /// ```
 pub fn plan(ending: &Ending, situation: &Situation) -> WireEnding {
     match ending {
+        Ending::Complete if has_trailer(situation) => WireEnding::Declared,
         Ending::Complete => WireEnding::EndMark,
+        Ending::Cancelled(_) => WireEnding::Stop,
+        Ending::Failed(cause) if is_refused(cause, situation) => refused(situation),
+        Ending::Degraded(_) | Ending::Failed(_) if is_declared(situation) => WireEnding::Declared,
         Ending::Degraded(_) if ends_clean(situation) => WireEnding::EndMark,
         Ending::Degraded(_) | Ending::Failed(_) => broken(situation),
-        Ending::Cancelled(_) => WireEnding::Stop,
     }
 }
 
+/// Whether a trailer section tells the ending.
+fn has_trailer(situation: &Situation) -> bool {
+    match situation.framing {
+        Framing::Chunked | Framing::EndStream => situation.asked != Asked::No,
+        Framing::ContentLength | Framing::CloseDelimited | Framing::NoBody => false,
+    }
+}
+
+/// Whether a trailer may stand in for the abort: the client reads it, and no cache keeps what it
+/// says is broken.
+fn is_declared(situation: &Situation) -> bool {
+    has_trailer(situation)
+        && situation.asked == Asked::Unstorable
+        && situation.signal == Signal::Trailer
+}
+
+/// Whether the request may be called unprocessed. What the application saw never may (RFC 9113
+/// section 8.7), whatever it says of it.
+fn is_refused(cause: &Cause, situation: &Situation) -> bool {
+    cause.retry == Retry::Safe && situation.untouched && situation.protocol.is_multiplexed()
+}
+
+fn refused(situation: &Situation) -> WireEnding {
+    WireEnding::ResetStream(match situation.protocol {
+        Protocol::Http3 => H3_REQUEST_REJECTED,
+        Protocol::Http10 | Protocol::Http11 | Protocol::Http2 => REFUSED_STREAM,
+    })
+}
+
 /// A browser never runs the deferred scripts of an aborted page, so a degraded page may end
-/// clean where nobody but its reader can be misled.
+/// clean where nobody but its reader can be misled; any degraded response, where the policy says
+/// that peers are told only of worse.
 fn ends_clean(situation: &Situation) -> bool {
+    if Severity::Degrading < situation.tell {
+        return true;
+    }
     match (situation.degraded_documents, situation.document) {
         (_, Document::No) | (DegradedDocuments::Never, _) => false,
         (DegradedDocuments::Always, Document::Private | Document::Shared) => true,
@@ -226,6 +309,7 @@ fn in_words(wire: WireEnding, framing: Framing) -> String {
             Framing::EndStream => "END_STREAM".into(),
             Framing::NoBody => "nothing".into(),
         },
+        WireEnding::Declared => "the trailer `Ending`, then the end mark".into(),
         WireEnding::MissingLastChunk => "every octet, **no last chunk**, FIN".into(),
         WireEnding::OpenChunk => "every octet, **an open chunk**, FIN".into(),
         WireEnding::ShortBody => "every octet but the last promised one, FIN".into(),
@@ -243,12 +327,15 @@ mod tests {
     use super::*;
     use crate::Cause;
 
-    fn endings() -> [Ending; 4] {
+    fn endings() -> [Ending; 6] {
         let cause = Cause::producer("test");
+        let safe = cause.clone().with_retry(Retry::Safe);
         [
             Ending::Complete,
             Ending::Degraded(cause.clone()),
+            Ending::Degraded(safe.clone()),
             Ending::Failed(cause.clone()),
+            Ending::Failed(safe),
             Ending::Cancelled(cause),
         ]
     }
@@ -258,22 +345,22 @@ mod tests {
         let mut all = Vec::new();
         for protocol in Protocol::ALL {
             for framing in Framing::ALL.into_iter().filter(|f| f.exists_in(protocol)) {
-                for bits in 0..8 {
+                for bits in 0..16 {
                     for document in Document::ALL {
                         for degraded_documents in DegradedDocuments::ALL {
-                            all.push(Situation {
-                                protocol,
-                                framing,
+                            let situation = Situation {
                                 tls: bits & 1 != 0,
-                                signals: if bits & 2 != 0 {
-                                    Signals::Owned
-                                } else {
-                                    Signals::FramingOnly
+                                signals: match bits & 2 != 0 {
+                                    true => Signals::Owned,
+                                    false => Signals::FramingOnly,
                                 },
                                 open_chunk: bits & 4 != 0,
+                                untouched: bits & 8 != 0,
                                 document,
                                 degraded_documents,
-                            });
+                                ..Situation::new(protocol, framing)
+                            };
+                            all.extend(told(situation));
                         }
                     }
                 }
@@ -282,20 +369,49 @@ mod tests {
         all
     }
 
+    /// A situation with every way in which a peer may be told.
+    fn told(situation: Situation) -> impl Iterator<Item = Situation> {
+        Asked::ALL.into_iter().flat_map(move |asked| {
+            Severity::ALL.into_iter().flat_map(move |tell| {
+                Signal::ALL.into_iter().map(move |signal| Situation {
+                    asked,
+                    tell,
+                    signal,
+                    ..situation
+                })
+            })
+        })
+    }
+
     /// The expected value of every point, written as rules that do not call `plan`.
-    fn expected(ending: &str, s: &Situation) -> &'static str {
-        if ending == "cancelled" {
-            return "Stop";
-        }
-        if ending == "complete" || s.framing == Framing::NoBody {
-            return "EndMark";
+    fn expected(ending: &Ending, s: &Situation) -> &'static str {
+        let room = matches!(
+            (s.protocol, s.framing),
+            (Protocol::Http11, Framing::Chunked)
+                | (Protocol::Http2 | Protocol::Http3, Framing::EndStream)
+        );
+        let degraded = match ending {
+            Ending::Cancelled(_) => return "Stop",
+            Ending::Complete if s.asked != Asked::No && room => return "Declared",
+            Ending::Complete => return "EndMark",
+            Ending::Degraded(_) => true,
+            Ending::Failed(cause) => {
+                match (s.untouched && cause.retry == Retry::Safe, s.protocol) {
+                    (true, Protocol::Http2) => return "ResetStream(7)",
+                    (true, Protocol::Http3) => return "ResetStream(267)",
+                    (true, Protocol::Http10 | Protocol::Http11) | (false, _) => false,
+                }
+            }
+        };
+        if room && s.asked == Asked::Unstorable && s.signal == Signal::Trailer {
+            return "Declared";
         }
         let clean = match s.degraded_documents {
             DegradedDocuments::Always => s.document != Document::No,
             DegradedDocuments::WhenPrivate => s.document == Document::Private,
             DegradedDocuments::Never => false,
         };
-        if ending == "degraded" && clean {
+        if s.framing == Framing::NoBody || degraded && (clean || s.tell == Severity::Fatal) {
             return "EndMark";
         }
         match (s.protocol, s.framing) {
@@ -312,14 +428,15 @@ mod tests {
     #[test]
     fn every_point_of_the_domain_is_as_expected() {
         let situations = situations();
-        // 3 + 4 + 2 + 2 pairs of protocol and framing, 3 bits, 3 kinds of document, 3 policies.
-        assert_eq!(situations.len(), 11 * 8 * 3 * 3);
+        // 3 + 4 + 2 + 2 pairs of protocol and framing, 4 bits, 3 kinds of document, 3 policies for
+        // them, 3 answers to the client's question, 3 severities, 2 signals.
+        assert_eq!(situations.len(), 11 * 16 * 3 * 3 * 3 * 3 * 2);
         for situation in &situations {
             for ending in endings() {
                 let wire = plan(&ending, situation);
                 assert_eq!(
                     format!("{wire:?}"),
-                    expected(ending.as_str(), situation),
+                    expected(&ending, situation),
                     "{ending:?} in {situation:?}"
                 );
             }
@@ -327,11 +444,27 @@ mod tests {
     }
 
     #[test]
-    fn no_failure_with_a_body_ever_gets_an_end_mark() {
+    fn no_failure_with_a_body_ever_gets_an_end_mark_that_does_not_declare_it() {
         for situation in situations() {
-            if situation.framing != Framing::NoBody {
-                let wire = plan(&Ending::failed("x"), &situation);
+            for ending in endings() {
+                if situation.framing == Framing::NoBody || !matches!(ending, Ending::Failed(_)) {
+                    continue;
+                }
+                let wire = plan(&ending, &situation);
                 assert_ne!(wire, WireEnding::EndMark, "{situation:?}");
+                let only_to_who_asked =
+                    situation.asked == Asked::Unstorable && situation.signal == Signal::Trailer;
+                assert!(wire != WireEnding::Declared || only_to_who_asked);
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_application_saw_is_never_called_unprocessed() {
+        for situation in situations().into_iter().filter(|s| !s.untouched) {
+            for ending in endings() {
+                let wire = plan(&ending, &situation);
+                assert!(!matches!(wire, WireEnding::ResetStream(0x7 | 0x10b)));
             }
         }
     }

@@ -1,12 +1,31 @@
-//! What to do for an ending, per server, per route and per request.
+//! What to do for an ending, per server; [`Override`](crate::Override) changes it per route and request.
 
 use std::time::Duration;
 
+use crate::Severity;
+
 /// What a server does about endings, and how long it waits.
+///
+/// `half_close`, `stall_deadline` and `linger` are of the connection, and `open_chunk_agents` is of
+/// the server: they hold for all responses. Every other member is of one response, and an
+/// [`Override`](crate::Override) can change it for a route or a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// What a FIN from the client means while a response runs.
     pub half_close: HalfClose,
+    /// How bad an error must be for the peer to be told. What is less only the record tells.
+    ///
+    /// [`Severity::Degrading`] by default: a degraded response is aborted at its end.
+    /// [`Severity::Fatal`] lets degraded responses end clean. A failed one is always told, and
+    /// what is no worse than a [`Severity::Note`] leaves a response complete.
+    pub tell: Severity,
+    /// How the peer is told.
+    pub signal: Signal,
+    /// Whether responses may have trailers. Off, they are reported in the record as dropped.
+    pub trailers: bool,
+    /// When to ask again, said with a 503 (RFC 9110 section 10.2.3), rounded up to whole seconds.
+    /// `None` says nothing.
+    pub retry_after: Option<Duration>,
     /// How long to wait between delivery and a reset.
     pub grace: Grace,
     /// A peer that accepts no octet for so long loses its connection.
@@ -22,6 +41,8 @@ pub struct Policy {
     pub http10_unprotected: Unprotected,
     /// When a degraded document in a browser ends without a signal.
     pub degraded_documents: DegradedDocuments,
+    /// Who gets an open chunk in place of a missing last chunk.
+    pub open_chunk: OpenChunk,
     /// User agents that overlook a missing last chunk.
     pub open_chunk_agents: Vec<String>,
     /// How long a connection lingers after its last octet so that no kernel RST destroys it.
@@ -32,6 +53,11 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             half_close: HalfClose::Cancel,
+            tell: Severity::Degrading,
+            signal: Signal::Abort,
+            trailers: true,
+            // The least that the field can say, and enough for a burst to pass.
+            retry_after: Some(Duration::from_secs(1)),
             grace: Grace::default(),
             // As nginx's send_timeout: long enough for a laptop lid, short enough to free memory.
             stall_deadline: Some(Duration::from_secs(60)),
@@ -40,6 +66,7 @@ impl Default for Policy {
             http10_hold: Hold::default(),
             http10_unprotected: Unprotected::Hold(1024 * 1024),
             degraded_documents: DegradedDocuments::WhenPrivate,
+            open_chunk: OpenChunk::Listed,
             // By report; not verified on an Apple machine.
             open_chunk_agents: vec!["CFNetwork/".to_owned()],
             linger: Linger::default(),
@@ -63,11 +90,55 @@ impl Policy {
             document: sec_fetch_dest.map_or(accepts_html, |dest| {
                 matches!(dest, "document" | "iframe" | "frame")
             }),
-            open_chunk: user_agent.is_some_and(|agent| {
+            listed: user_agent.is_some_and(|agent| {
                 self.open_chunk_agents
                     .iter()
                     .any(|known| agent.contains(known.as_str()))
             }),
+        }
+    }
+
+    /// When to ask again, in whole seconds.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        let wait = self.retry_after?;
+        Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+    }
+}
+
+/// How the peer is told that a response did not end as complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// The framing is broken: everybody sees it, and nobody learns why.
+    Abort,
+    /// The framing is ended and the trailer `Ending` says how, so that the connection lives on and
+    /// the reason is told. Only to a client that asked (`Want-Ending: ?1` and `TE: trailers`), and
+    /// only where no cache may store the response (`no-store`); everybody else gets an abort.
+    Trailer,
+}
+
+impl Signal {
+    /// Every choice.
+    pub const ALL: [Signal; 2] = [Self::Abort, Self::Trailer];
+}
+
+/// Who gets an open chunk in place of a missing last chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OpenChunk {
+    /// The user agents of [`Policy::open_chunk_agents`].
+    Listed,
+    /// Everybody; wget and libwww-perl then take a broken response for whole.
+    Always,
+    /// Nobody.
+    Never,
+}
+
+impl OpenChunk {
+    /// Whether this client gets one.
+    pub fn is_for(self, client: Client) -> bool {
+        match self {
+            Self::Listed => client.listed,
+            Self::Always => true,
+            Self::Never => false,
         }
     }
 }
@@ -79,8 +150,8 @@ pub struct Client {
     pub browser: bool,
     /// It wants to show the response as a page.
     pub document: bool,
-    /// It overlooks a missing last chunk.
-    pub open_chunk: bool,
+    /// It is one of [`Policy::open_chunk_agents`].
+    pub listed: bool,
 }
 
 /// What a FIN from the client means while a response runs (RFC 9112 section 9.6 leaves it open).

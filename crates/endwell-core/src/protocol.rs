@@ -39,18 +39,18 @@ impl Protocol {
 
     /// Where a response has room for trailer fields, to a client that did or did not say
     /// `TE: trailers` (RFC 9110 section 6.5.1).
-    pub fn trailers(self, te_trailers: bool) -> Trailers {
+    pub fn trailers(self, te_trailers: bool) -> TrailerRoom {
         match self {
-            Self::Http11 if te_trailers => Trailers::Chunked,
-            Self::Http10 | Self::Http11 => Trailers::Never,
-            Self::Http2 | Self::Http3 => Trailers::Always,
+            Self::Http11 if te_trailers => TrailerRoom::Chunked,
+            Self::Http10 | Self::Http11 => TrailerRoom::Never,
+            Self::Http2 | Self::Http3 => TrailerRoom::Always,
         }
     }
 }
 
 /// Where a response has room for trailer fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trailers {
+pub enum TrailerRoom {
     /// Nowhere.
     Never,
     /// After the last chunk, so only without a promised length (RFC 9112 section 7.1.2).

@@ -71,6 +71,8 @@ pub struct Record {
     pub tally: Tally,
     /// Names of the trailer fields that were sent.
     pub trailers_sent: Vec<String>,
+    /// Names of the trailer fields of a whole response that could not be sent, or must not be.
+    pub trailers_dropped: Vec<String>,
     /// From the request's head to the end.
     pub duration: Duration,
     /// From the request's head to the first octet handed to the transport.
@@ -208,6 +210,9 @@ impl Serialize for Record {
         if !self.trailers_sent.is_empty() {
             line.put("trailers_sent", &self.trailers_sent)?;
         }
+        if !self.trailers_dropped.is_empty() {
+            line.put("trailers_dropped", &self.trailers_dropped)?;
+        }
         line.put("duration_ms", &milliseconds(self.duration))?;
         line.some("ttfb_ms", self.ttfb.map(milliseconds).as_ref())?;
         line.some("request_id", self.request_id.as_ref())?;
@@ -261,6 +266,7 @@ mod tests {
                 acked: None,
             },
             trailers_sent: Vec::new(),
+            trailers_dropped: vec!["x-digest".into()],
             duration: Duration::from_micros(1500),
             ttfb: Some(Duration::from_micros(250)),
             request_id: None,
@@ -274,7 +280,7 @@ mod tests {
     fn json_is_one_line_with_the_fields_of_the_design() {
         assert_eq!(
             record().json(),
-            r#"{"ts":"2026-11-18T11:06:40.123Z","remote":"127.0.0.1:4711","method":"GET","target":"/a\" \r\nb","host":"localhost","protocol":"1.1","status":200,"ending":"failed","ended_by":"producer","said_by":"producer","phase":"body","error_type":"producer_error","message":"producer_error: disk\nfull","signal_out":"missing_last_chunk","framing":"chunked","octets_produced":40,"octets_sent":40,"duration_ms":1.5,"ttfb_ms":0.25,"user_agent":"curl/7.88.1"}"#
+            r#"{"ts":"2026-11-18T11:06:40.123Z","remote":"127.0.0.1:4711","method":"GET","target":"/a\" \r\nb","host":"localhost","protocol":"1.1","status":200,"ending":"failed","ended_by":"producer","said_by":"producer","phase":"body","error_type":"producer_error","message":"producer_error: disk\nfull","signal_out":"missing_last_chunk","framing":"chunked","octets_produced":40,"octets_sent":40,"trailers_dropped":["x-digest"],"duration_ms":1.5,"ttfb_ms":0.25,"user_agent":"curl/7.88.1"}"#
         );
     }
 

@@ -10,3 +10,8 @@ pub enum Severity {
     /// The response ends here as failed.
     Fatal,
 }
+
+impl Severity {
+    /// Every severity, the least first.
+    pub const ALL: [Severity; 3] = [Self::Note, Self::Degrading, Self::Fatal];
+}

@@ -1,6 +1,6 @@
 //! What a receiver may conclude from what it saw.
 
-use crate::{Evidence, Framing, Seen};
+use crate::{Confirmation, Evidence, Framing, Seen};
 
 /// The conclusion of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,14 +23,35 @@ pub enum Verdict {
 ///
 /// # Examples
 /// ```
-/// use endwell_core::{verdict, Evidence, Framing, Protocol, Seen, Verdict};
+/// use endwell_core::{verdict, Confirmation, Evidence, Framing, Protocol, Seen, Verdict};
 /// let cut = Evidence {
 ///     protocol: Protocol::Http10, framing: Framing::CloseDelimited, tls: false,
-///     promised: None, received: 40, seen: Seen::Fin,
+///     promised: None, received: 40, seen: Seen::Fin, confirmation: Confirmation::NotAsked,
 /// };
 /// assert_eq!(verdict(&cut), Verdict::Undetermined);
 /// ```
 pub fn verdict(evidence: &Evidence) -> Verdict {
+    let framing_says = by_framing(evidence);
+    // Without a body there is nothing to confirm, and no trailer section.
+    if framing_says != Verdict::Complete || evidence.framing == Framing::NoBody {
+        return framing_says;
+    }
+    match evidence.confirmation {
+        Confirmation::NotAsked | Confirmation::Complete(None) => Verdict::Complete,
+        // Who asked to be told and is not told knows nothing that the framing could not be wrong
+        // about: a hop that lost the trailer may have mended the framing, too.
+        Confirmation::NotOffered | Confirmation::Missing => Verdict::Undetermined,
+        // Somebody on the way made other content of it.
+        Confirmation::Complete(Some(octets)) if octets != evidence.received => {
+            Verdict::Undetermined
+        }
+        Confirmation::Complete(Some(_)) => Verdict::Complete,
+        Confirmation::Declared => Verdict::Declared,
+    }
+}
+
+/// What the end of the message itself says.
+fn by_framing(evidence: &Evidence) -> Verdict {
     match evidence.seen {
         Seen::Left => return Verdict::Cancelled,
         Seen::Malformed => return Verdict::Malformed,
@@ -85,29 +106,70 @@ mod tests {
         Seen::Left,
     ];
 
+    const CONFIRMATIONS: [Confirmation; 6] = [
+        Confirmation::NotAsked,
+        Confirmation::NotOffered,
+        Confirmation::Missing,
+        Confirmation::Complete(None),
+        Confirmation::Complete(Some(9)),
+        Confirmation::Complete(Some(8)),
+    ];
+
+    /// Every piece of evidence of nine octets that can exist without a promise.
+    fn evidence() -> impl Iterator<Item = Evidence> {
+        let framings = Protocol::ALL.into_iter().flat_map(|protocol| {
+            let framings = Framing::ALL.into_iter();
+            framings
+                .filter(move |f| f.exists_in(protocol))
+                .map(move |f| (protocol, f))
+        });
+        framings.flat_map(|(protocol, framing)| {
+            let all = SEEN.into_iter().flat_map(move |seen| {
+                let told = CONFIRMATIONS.into_iter().chain([Confirmation::Declared]);
+                told.flat_map(move |confirmation| {
+                    [(seen, confirmation, false), (seen, confirmation, true)]
+                })
+            });
+            all.map(move |(seen, confirmation, tls)| Evidence {
+                protocol,
+                framing,
+                tls,
+                promised: None,
+                received: 9,
+                seen,
+                confirmation,
+            })
+        })
+    }
+
     #[test]
     fn only_an_end_mark_or_a_closure_alert_makes_a_body_complete() {
-        for protocol in Protocol::ALL {
-            for framing in Framing::ALL.into_iter().filter(|f| f.exists_in(protocol)) {
-                for tls in [false, true] {
-                    for seen in SEEN {
-                        let evidence = Evidence {
-                            protocol,
-                            framing,
-                            tls,
-                            promised: None,
-                            received: 9,
-                            seen,
-                        };
-                        let complete = verdict(&evidence) == Verdict::Complete;
-                        let allowed = seen == Seen::EndMark
-                            || (framing == Framing::CloseDelimited && seen == Seen::CloseNotify)
-                            || (framing == Framing::NoBody
-                                && !matches!(seen, Seen::Left | Seen::Malformed));
-                        assert_eq!(complete, allowed, "{evidence:?}");
-                    }
-                }
-            }
+        for evidence in evidence() {
+            let Evidence { framing, seen, .. } = evidence;
+            let by_framing = seen == Seen::EndMark
+                || (framing == Framing::CloseDelimited && seen == Seen::CloseNotify)
+                || (framing == Framing::NoBody && !matches!(seen, Seen::Left | Seen::Malformed));
+            let told = matches!(
+                evidence.confirmation,
+                Confirmation::NotAsked | Confirmation::Complete(None | Some(9))
+            );
+            let allowed = by_framing && (told || framing == Framing::NoBody);
+            let complete = verdict(&evidence) == Verdict::Complete;
+            assert_eq!(complete, allowed, "{evidence:?}");
+        }
+    }
+
+    #[test]
+    fn who_asked_and_was_not_told_does_not_know() {
+        for evidence in evidence().filter(|it| it.seen == Seen::EndMark) {
+            let expected = match (evidence.framing, evidence.confirmation) {
+                (Framing::NoBody, _) => Verdict::Complete,
+                (_, Confirmation::Declared) => Verdict::Declared,
+                (_, Confirmation::NotOffered | Confirmation::Missing) => Verdict::Undetermined,
+                (_, Confirmation::Complete(Some(8))) => Verdict::Undetermined,
+                (_, Confirmation::NotAsked | Confirmation::Complete(_)) => Verdict::Complete,
+            };
+            assert_eq!(verdict(&evidence), expected, "{evidence:?}");
         }
     }
 
@@ -120,6 +182,7 @@ mod tests {
             promised: None,
             received: 9,
             seen: Seen::StreamReset(0),
+            confirmation: Confirmation::Complete(Some(9)),
         };
         assert_eq!(verdict(&evidence), Verdict::Incomplete);
     }
@@ -133,6 +196,7 @@ mod tests {
             promised: Some(10),
             received: 9,
             seen: Seen::EndMark,
+            confirmation: Confirmation::NotAsked,
         };
         assert_eq!(verdict(&evidence), Verdict::Malformed);
     }

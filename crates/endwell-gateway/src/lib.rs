@@ -17,11 +17,11 @@
 
 mod target;
 
-pub mod source;
-
 mod media;
 
 mod validators;
+
+pub mod source;
 
 mod conditions;
 
@@ -36,6 +36,10 @@ mod query;
 mod disposition;
 
 mod reply;
+
+mod answer;
+
+mod route;
 
 mod guard;
 
@@ -67,4 +71,6 @@ pub use archive::{ArchiveOnError, Archives};
 pub use files::Files;
 pub use guard::{BadNetwork, BadUser, Guard, Guarded, Networks, Users};
 pub use metrics::{Exposition, Metrics, Total};
+pub use route::Routes;
 pub use source::file::Growing;
+pub use validators::Validators;

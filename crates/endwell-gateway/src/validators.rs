@@ -13,28 +13,43 @@ const YOUNG: Duration = Duration::from_secs(2);
 /// From the year 10000 on the time cannot be written in a field.
 const LAST_TIME: u64 = 253_402_300_799;
 
-/// The validators of one version.
+/// The validators of one version: its `ETag` and `Last-Modified` (RFC 9110 section 8.8).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Validators {
+pub struct Validators {
     tag: EntityTag,
     /// Whole seconds since 1970.
     modified: Option<u64>,
 }
 
 impl Validators {
-    pub(crate) fn of(octets: u64, modified: Option<SystemTime>, now: SystemTime) -> Self {
-        let age = modified.map(|modified| now.duration_since(modified).unwrap_or_default());
-        let old = age.is_some_and(|age| age >= YOUNG);
-        let opaque = format!("{octets:x}-{:x}", modified.map_or(0, nanoseconds));
+    /// Those of something that can tell its versions apart by itself.
+    ///
+    /// `name` is the same for the same octets only: letters, digits and `-._`; whatever else is in
+    /// it is replaced. `certain` says that nothing can change without another name; if not, the
+    /// entity tag is weak, and no range is given of it by `If-Range`.
+    pub fn new(name: &str, certain: bool, modified: Option<SystemTime>, now: SystemTime) -> Self {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        let opaque = name.chars().map(|c| if plain(c) { c } else { '_' });
         let seconds = |time: SystemTime| {
             let since = time.duration_since(UNIX_EPOCH).ok()?;
             Some(since.as_secs()).filter(|seconds| *seconds <= LAST_TIME)
         };
         Self {
-            tag: EntityTag { weak: !old, opaque },
+            tag: EntityTag {
+                weak: !certain,
+                opaque: opaque.collect(),
+            },
             // RFC 9110 section 8.8.2.1: never later than the message.
             modified: modified.and_then(|time| seconds(time.min(now))),
         }
+    }
+
+    /// Those of a file.
+    pub(crate) fn of(octets: u64, modified: Option<SystemTime>, now: SystemTime) -> Self {
+        let age = modified.map(|modified| now.duration_since(modified).unwrap_or_default());
+        let old = age.is_some_and(|age| age >= YOUNG);
+        let name = format!("{octets:x}-{:x}", modified.map_or(0, nanoseconds));
+        Self::new(&name, old, modified, now)
     }
 
     /// Of something that is known by this alone: it must be another one for every other version.

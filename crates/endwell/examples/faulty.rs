@@ -2,7 +2,8 @@
 //!
 //! It listens on two ports, plain and TLS, and prints their URLs. Targets look like
 //! `/script?fault=mid&size=400000&cut=300000&frame=16384&promise=false`; the faults are those
-//! of `tests/support/script.rs`. Records go to standard output as JSON.
+//! of `tests/support/script.rs`. With `&keep=3600` caches may keep the answer for so many seconds. The routes of the
+//! examples `sse`, `ndjson` and `html` are there too. Records go to standard output as JSON.
 
 #[path = "../tests/support/script.rs"]
 mod script;
@@ -10,10 +11,47 @@ mod script;
 #[path = "../tests/support/certificate.rs"]
 mod certificate;
 
+#[allow(dead_code, unreachable_pub)]
+#[path = "sse.rs"]
+mod sse;
+
+#[allow(dead_code, unreachable_pub)]
+#[path = "ndjson.rs"]
+mod ndjson;
+
+#[allow(dead_code, unreachable_pub)]
+#[path = "html.rs"]
+mod html;
+
 use std::future::IntoFuture;
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::Request;
+use axum::http::header::CACHE_CONTROL;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use endwell::{Format, Log, Policy};
+
+/// The scripts, with the Cache-Control that a request asks for; and the examples whose bodies have a tail.
+fn app() -> Router {
+    script::app()
+        .layer(from_fn(keep))
+        .merge(sse::app())
+        .merge(ndjson::app())
+        .merge(html::app())
+}
+
+async fn keep(request: Request, next: Next) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    let seconds = query.split('&').find_map(|part| part.strip_prefix("keep="));
+    let control = seconds.and_then(|seconds| format!("max-age={seconds}").parse().ok());
+    let mut response = next.run(request).await;
+    if let Some(control) = control {
+        response.headers_mut().insert(CACHE_CONTROL, control);
+    }
+    response
+}
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
@@ -28,13 +66,11 @@ async fn main() -> std::io::Result<()> {
     let tls = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     eprintln!("listening on http://{}", plain.local_addr()?);
     eprintln!("listening on https://{}", tls.local_addr()?);
-    let plain = endwell::serve(endwell::listen(plain), script::app())
+    let plain = endwell::serve(endwell::listen(plain), app())
         .policy(policy.clone())
         .observer(log.clone());
     let listener = endwell::listen(tls).tls(certificate::server_config());
-    let tls = endwell::serve(listener, script::app())
-        .policy(policy)
-        .observer(log);
+    let tls = endwell::serve(listener, app()).policy(policy).observer(log);
     tokio::try_join!(plain.into_future(), tls.into_future())?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use axum::serve::IncomingStream;
 use endwell_core::Policy;
 use tower_service::Service;
 
-use crate::layer::{Answer, Endings, Settings};
+use crate::layer::{Answer, Endings, Rule, Settings};
 use crate::listen::Listener;
 use crate::observe::Observer;
 
@@ -40,6 +40,13 @@ impl<S> App<S> {
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.settings.policy = Arc::new(policy);
+        self
+    }
+
+    /// Treats some requests otherwise than the policy says; the first rule that applies counts.
+    #[must_use]
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.settings.rules.push(rule);
         self
     }
 

@@ -10,13 +10,19 @@ from pathlib import Path
 
 from .base import DEADLINE, Client, Missing, Seen
 
-__all__ = ["DEADLINE", "Client", "Missing", "Seen", "all_clients"]
+# What a folder can be downloaded as.
+FORMATS = ("tar", "tar.gz", "tar.zst", "zip")
+
+__all__ = ["DEADLINE", "FORMATS", "Client", "Missing", "Seen", "all_clients"]
 
 
 def all_clients(folder: Path) -> list[Client]:
     """Every client, those that take longest first. `folder` is theirs to build in."""
+    from .caches import Nginx, Squid, Varnish
+    from .archives import Archives
     from .chromium import Chromium
     from .curl import Curl
+    from .events import Browser, HttpxSse, Parser
     from .go import Go
     from .listing import Listing
     from .nghttp import Nghttp
@@ -27,6 +33,9 @@ def all_clients(folder: Path) -> list[Client]:
     return [
         Chromium(folder),
         Listing(folder),
+        Browser(folder),
+        Parser(folder),
+        HttpxSse(folder),
         Curl(folder),
         Wget(folder),
         Python(folder, "python"),
@@ -36,4 +45,9 @@ def all_clients(folder: Path) -> list[Client]:
         Node(folder, "node-http2", [("h2", False), ("h2", True)]),
         Node(folder, "node-fetch", [("h11", False), ("h11", True)]),
         Nghttp(folder),
+        Nginx(folder, "1.1"),
+        Nginx(folder, "1.0"),
+        Varnish(folder),
+        Squid(folder),
+        *(Archives(folder, format) for format in FORMATS),
     ]

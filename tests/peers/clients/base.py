@@ -156,13 +156,15 @@ class Talker(Client):
         if self._running is None:
             self._running = Talk(self.command, self.folder)
         asked = {"url": url, "client": self.name, "protocol": protocol, "tls": tls}
+        before = starved_ms(self._running.pid)
         try:
             answer = self._running.ask({**asked, "save": str(self.folder / "body")})
         except TimeoutError:
             self.close()
             raise
+        starved = starved_ms(self._running.pid) - before
         octets = self.saved("body") if answer["saved"] else None
-        return Seen(answer["status"], answer["error"], octets, answer["message"])
+        return Seen(answer["status"], answer["error"], octets, answer["message"], starved)
 
     def close(self) -> None:
         if self._running is not None:
@@ -184,6 +186,7 @@ class Talk:
             env=environment(),
             cwd=folder,
         )
+        self.pid = self._process.pid
         self._lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -192,13 +195,13 @@ class Talk:
             self._lines.put(line)
         self._lines.put("")
 
-    def ask(self, request: dict) -> dict:
+    def ask(self, request: dict, deadline: float = DEADLINE) -> dict:
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
-            line = self._lines.get(timeout=DEADLINE)
+            line = self._lines.get(timeout=deadline)
         except queue.Empty:
-            raise TimeoutError(f"no answer within {DEADLINE:.0f} s") from None
+            raise TimeoutError(f"no answer within {deadline:.0f} s") from None
         except BrokenPipeError:
             line = ""
         if not line:

@@ -1,5 +1,5 @@
 // Downloads with Chromium what each line of the input asks for (base.Talker): a click on a link with
-// `download`. A URL that ends in `#page` is opened as a page instead.
+// `download`; an archive, on the page of its folder. A URL that ends in `#page` is opened as a page instead.
 // Arguments: the folder of playwright-core, the path of chromium.
 
 import { copyFileSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,8 @@ async function open(context, url) {
 }
 
 async function download(context, { url, save }) {
-  const { page } = await open(context, new URL('/hello', url).href);
+  const pageOf = new URL(url).searchParams.has('archive') ? url.replace(/\?.*/, '') : new URL('/hello', url).href;
+  const { page } = await open(context, pageOf);
   const started = page.waitForEvent('download', { timeout });
   await page.evaluate((href) => {
     const link = document.createElement('a');

@@ -5,13 +5,14 @@ Tests of `endwell serve` go into a suite of their own beside these; `Peers.files
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
 
 from cases import CONNECTION_RESET, STREAM_RESET, Case, octets
 from clients import Client, Seen
-from server import Files, Ids, Server
+from server import Example, Files, Ids, Server, archiving
 
 
 class Wrong(Exception):
@@ -36,7 +37,13 @@ class Peers:
     repeated: list[str] = field(default_factory=list)
     # Where folders to be served are made.
     folder: Path | None = None
+    # Whether to test also what takes too long for every day.
+    large: bool = False
     _files: dict[Callable, Files] = field(default_factory=dict)
+    _examples: dict[str, Example] = field(default_factory=dict)
+    _archives: tuple[Path, Server] | None = None
+    _once: dict[type, object] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def files(self, fill: Callable[[Path], None]) -> str:
         """The URL of `endwell serve` over a folder that `fill` makes, once."""
@@ -47,9 +54,33 @@ class Peers:
             self._files[fill] = Files(folder)
         return self._files[fill].url
 
+    def example(self, name: str) -> Example:
+        """An example of the library, started once."""
+        if name not in self._examples:
+            self._examples[name] = Example(name)
+        return self._examples[name]
+
+    def archives(self) -> tuple[Path, Server]:
+        """A folder, and `endwell serve` over it, which may be asked for archives of what is put there."""
+        with self._lock:
+            if self._archives is None:
+                folder = self.folder / "archived"
+                folder.mkdir()
+                self._archives = folder, archiving(folder)
+            return self._archives
+
+    def once(self, what: type):
+        """What a suite needs beside these, made of a folder once; it is stopped at the end."""
+        with self._lock:
+            if what not in self._once:
+                self._once[what] = what(self.folder / what.__name__.lower())
+            return self._once[what]
+
     def stop(self) -> None:
         """Stops every server."""
-        for server in (self.server, *self._files.values()):
+        for other in self._once.values():
+            other.stop()
+        for server in (self.server, *self._files.values(), *self._examples.values(), *(self._archives or ())[1:]):
             server.stop()
 
     def check(

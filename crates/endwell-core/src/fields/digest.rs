@@ -162,6 +162,25 @@ impl WantDigest {
         Some(Self { wanted })
     }
 
+    /// Wants these, the first most.
+    pub fn new(wanted: impl IntoIterator<Item = DigestAlgorithm>) -> Self {
+        let falling = (1..=MOST_WANTED).rev().chain(std::iter::repeat(1));
+        Self {
+            wanted: wanted.into_iter().zip(falling).collect(),
+        }
+    }
+
+    /// The value of the field; `None` if nothing is wanted.
+    pub fn to_field(&self) -> Option<String> {
+        let mut field = DictSerializer::new();
+        for (algorithm, preference) in &self.wanted {
+            let name = KeyRef::from_str(algorithm.as_str()).expect("its letters are a key's");
+            let preference = sfv::Integer::try_from(*preference).expect("at most ten");
+            let _ = field.bare_item(name, preference);
+        }
+        field.finish()
+    }
+
     /// The algorithm that is wanted most; of equals the one that stands first.
     pub fn most(&self) -> Option<DigestAlgorithm> {
         let most = self
@@ -243,6 +262,14 @@ mod tests {
         ] {
             assert_eq!(Digest::parse(wrong.as_bytes()), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_a_client_wants_is_written() {
+        let want = WantDigest::new([DigestAlgorithm::Sha512, DigestAlgorithm::Sha256]);
+        assert_eq!(want.to_field().as_deref(), Some("sha-512=10, sha-256=9"));
+        assert_eq!(WantDigest::parse(b"sha-512=10, sha-256=9"), Some(want));
+        assert_eq!(WantDigest::new([]).to_field(), None);
     }
 
     proptest! {

@@ -7,8 +7,10 @@
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 
+use super::broken::Why;
 use super::open::Open;
 use super::tree::{Is, Tree};
+use crate::source::Disk;
 use crate::source::file::Growing;
 
 /// So many files are opened ahead: enough to keep a disk with many queues at work, few enough that
@@ -28,8 +30,29 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
+    /// Reads octets of a file, and notes whether they had to be waited for; gives false if they
+    /// would have to be and may not. Where the tree is in memory there is nothing to read ahead.
+    pub(super) fn read(
+        &mut self,
+        open: &mut Open,
+        at: u64,
+        into: &mut [u8],
+        disk: Disk,
+        in_memory: bool,
+    ) -> Result<bool, Why> {
+        if disk == Disk::Any && in_memory {
+            return open.read(at, into, Disk::Any);
+        }
+        let read = open.read(at, into, Disk::Cached);
+        self.note(matches!(read, Ok(true)));
+        match (&read, disk) {
+            (Ok(false), Disk::Any) => open.read(at, into, Disk::Any),
+            (Ok(_) | Err(_), _) => read,
+        }
+    }
+
     /// Notes whether a read was answered at once.
-    pub(super) fn note(&mut self, at_once: bool) {
+    fn note(&mut self, at_once: bool) {
         self.cold = if at_once {
             self.cold.saturating_sub(1)
         } else {

@@ -187,6 +187,10 @@ impl Open {
 
     /// The last look, when all that is wanted of it was read. Blocks.
     pub(super) fn prove(&mut self) -> Result<(), Why> {
+        // Nothing was wanted of it, or there is nothing in it: that is looked at, too.
+        if !self.looked {
+            self.read(0, &mut [], Disk::Any)?;
+        }
         let Some(read) = self.read.take() else {
             return Ok(());
         };

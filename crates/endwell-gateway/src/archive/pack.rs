@@ -350,11 +350,11 @@ impl<F: Format> Packer<F> {
             // There is room for it in memory.
             let octets = room.min(content.rest_octets()).min(content.undivided) as usize;
             let into = &mut frame.frame.as_mut()[frame.filled..frame.filled + octets];
-            let read = match disk {
-                Disk::Cached => content.open.read(at, into, disk),
-                Disk::Any => read_noting(&mut self.ahead, &mut content.open, at, into),
-            };
-            match read {
+            let in_memory = self.tree.in_memory;
+            match self
+                .ahead
+                .read(&mut content.open, at, into, disk, in_memory)
+            {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
                 Err(why) => return Err(content.stopped(why)),
@@ -475,7 +475,9 @@ impl<F: Format> Packer<F> {
     fn read_whole(&mut self, open: &mut Open, octets: u64) -> Result<(), Why> {
         // A format asks for this only where there is room in memory.
         self.raw.resize(octets as usize, 0);
-        read_noting(&mut self.ahead, open, 0, &mut self.raw)?;
+        let in_memory = self.tree.in_memory;
+        self.ahead
+            .read(open, 0, &mut self.raw, Disk::Any, in_memory)?;
         open.prove()
     }
 
@@ -512,7 +514,12 @@ impl<F: Format> Packer<F> {
         let octets = content.rest_octets().min(AT_ONCE);
         self.raw.resize(octets as usize, 0);
         let at = content.rest.start;
-        if let Err(why) = read_noting(&mut self.ahead, &mut content.open, at, &mut self.raw) {
+        let in_memory = self.tree.in_memory;
+        let open = &mut content.open;
+        let read = self
+            .ahead
+            .read(open, at, &mut self.raw, Disk::Any, in_memory);
+        if let Err(why) = read {
             return Err(content.stopped(why));
         }
         self.format.look(&self.raw);
@@ -573,16 +580,6 @@ impl<F: Format> Packer<F> {
             String::from_utf8_lossy(path),
         );
         Some(Cause::new(Kind::SourceChanged, message))
-    }
-}
-
-/// Reads all of these octets, and notes whether a disk had to be waited for. Always true.
-fn read_noting(ahead: &mut Ahead, open: &mut Open, at: u64, into: &mut [u8]) -> Result<bool, Why> {
-    let at_once = open.read(at, into, Disk::Cached);
-    ahead.note(matches!(at_once, Ok(true)));
-    match at_once {
-        Ok(false) => open.read(at, into, Disk::Any),
-        read => read,
     }
 }
 

@@ -17,6 +17,8 @@ use rustix::fs::{FileType, Stat};
 #[derive(Debug)]
 pub(super) struct Tree {
     pub(super) root: Arc<File>,
+    /// Whether the folder's file system is in memory. (That of a folder in it may be another one.)
+    pub(super) in_memory: bool,
     pub(super) path: PathBuf,
     /// The names of all entries, and behind those of links what they lead to.
     pub(super) names: Vec<u8>,

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use super::folders::{Folders, Shut};
 use super::tree::{Is, Packed, Tree};
 use super::wanted::ArchiveOnError;
+use crate::source::is_in_memory;
 use crate::source::place::{OpenError, Place};
 
 /// What a tree may have at most.
@@ -171,6 +172,7 @@ fn walk_within(
     let failed = |error: Errno| OpenError::of(place.path(), error.into());
     let stat = fstat(&root).map_err(failed)?;
     let mut tree = Tree {
+        in_memory: is_in_memory(&root),
         root: Arc::new(root),
         path: place.path().to_owned(),
         names: name.to_vec(),
@@ -239,7 +241,7 @@ impl Walk<'_> {
         let at = self.tree.entries.len();
         self.tree.entries.push(folder.packed);
         let mut folders = std::mem::take(&mut self.folders);
-        let listed = match folders.open(self.tree, at).map(|fd| Dir::read_from(fd)) {
+        let listed = match folders.open(self.tree, at).map(Dir::read_from) {
             Ok(Ok(names)) => self.list(names, at, &folder),
             Ok(Err(error)) => self.shut(Shut {
                 at,

@@ -52,7 +52,7 @@ fn is_switched_on_by_default(key: &Key) -> bool {
 }
 
 /// What the environment says. An empty variable says nothing; a key that takes several values
-/// finds them separated by white space.
+/// finds them separated by white space, or a line each if they hold blanks themselves.
 pub(super) fn by_environment(
     variables: &HashMap<String, OsString>,
 ) -> Result<Vec<Given>, Vec<Fault>> {
@@ -63,6 +63,10 @@ pub(super) fn by_environment(
             continue;
         };
         let values: Vec<_> = match value.to_str() {
+            Some(text) if key.holds_blanks() => {
+                let lines = text.lines().filter(|line| !line.trim().is_empty());
+                lines.map(OsString::from).collect()
+            }
             Some(text) if key.is_many() => text.split_whitespace().map(OsString::from).collect(),
             Some(_) | None => vec![value.clone()],
         };

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Command};
 
+use super::commands::CommandAt;
 use super::settings::{arguments, opposite};
 
 /// A setting: a flag, a key of the file and an environment variable in one.
@@ -106,6 +107,11 @@ impl Key {
     /// Whether it takes several values.
     pub fn is_many(&self) -> bool {
         matches!(self.arg.get_action(), ArgAction::Append)
+    }
+
+    /// Whether its values hold blanks, so that a variable has one a line.
+    pub(super) fn holds_blanks(&self) -> bool {
+        self.arg.get_value_parser().type_id() == TypeId::of::<CommandAt>()
     }
 
     /// What kind of value it takes.

@@ -23,6 +23,8 @@ mod values;
 
 mod access;
 
+mod commands;
+
 mod number;
 
 mod settings;
@@ -37,6 +39,7 @@ mod load;
 
 pub use access::{Network, User};
 pub use address::Address;
+pub use commands::{CommandAt, CommandType};
 pub use duration::parse as parse_duration;
 pub use endpoint::{Endpoint, Listen};
 pub use file::parse;
@@ -46,9 +49,9 @@ pub use load::{Loaded, Sources, Value};
 pub use origin::{Fault, Faults, Origin, Unusable};
 pub use pages::{Below, Index};
 pub use settings::{
-    AccessSettings, ArchiveSettings, Certificate, FilesSettings, FolderPage, Limits, Listening,
-    LogFormat, LogSettings, Operation, Settings, TlsSettings, WhenGrowing, WhenHalfClosed,
-    WhenMissing, WhichArchives, arguments,
+    AccessSettings, ArchiveSettings, Certificate, CommandSettings, FilesSettings, FolderPage,
+    Limits, Listening, LogFormat, LogSettings, Operation, Settings, TlsSettings, WhenGrowing,
+    WhenHalfClosed, WhenMissing, WhereComplaints, WhichArchives, arguments,
 };
 pub use values::MediaType;
 

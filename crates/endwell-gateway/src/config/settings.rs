@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, Args, Command, ValueEnum};
 use http::HeaderValue;
 
 use super::access::{Network, User};
+use super::commands::{CommandAt, CommandType};
 use super::duration;
 use super::endpoint::{Endpoint, Listen};
 use super::number;
@@ -35,6 +36,10 @@ pub struct Settings {
     /// How folders are answered.
     #[command(flatten)]
     pub folder_page: FolderPage,
+    /// Programs that answer.
+    #[command(flatten)]
+    pub commands: CommandSettings,
+
     /// Folders as archives.
     #[command(flatten)]
     pub archive: ArchiveSettings,
@@ -138,6 +143,34 @@ pub struct FolderPage {
     /// Do not list a folder that has no index: it is not found
     #[arg(long = "no-listing", action = ArgAction::SetFalse)]
     pub listing: bool,
+}
+
+/// Programs that answer.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[group(skip)]
+#[command(next_help_heading = "Commands")]
+pub struct CommandSettings {
+    /// Answer at PATH with what a program writes: COMMAND is split as a shell splits words, and no
+    /// shell is run; exit status 0 is complete, anything else failed; may be repeated
+    #[arg(long, value_name = "PATH=COMMAND")]
+    pub command: Vec<CommandAt>,
+
+    /// Send what the program at PATH writes as this type; by the extension of PATH without it; may be
+    /// repeated
+    #[arg(long, value_name = "PATH=TYPE")]
+    pub command_type: Vec<CommandType>,
+
+    /// How many programs may run at once; 503 beyond
+    #[arg(long, value_name = "COUNT", default_value = "4", value_parser = number::count)]
+    pub command_limit: usize,
+
+    /// How long a program may run; 0 = for ever
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration::parse)]
+    pub command_timeout: Duration,
+
+    /// Where the standard error of programs goes
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t = WhereComplaints::Record)]
+    pub command_stderr: WhereComplaints,
 }
 
 /// Folders as archives.
@@ -270,6 +303,15 @@ pub enum WhenHalfClosed {
     Tolerate,
 }
 
+/// Where the standard error of programs goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WhereComplaints {
+    /// Its end into the log, if the program fails; nothing to the client
+    Record,
+    /// Into the body, among what the program writes
+    Body,
+}
+
 /// What to do about a file that grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WhenGrowing {
@@ -319,6 +361,7 @@ pub enum Certificate<'a> {
 impl Settings {
     /// What must hold between settings that are right by themselves.
     pub(super) fn check(&self) -> Result<(), Unusable> {
+        self.commands.check()?;
         let certificate = self.tls.certificate()?;
         let encrypted = self.listening.listen.iter().any(|to| to.tls == Some(true));
         match certificate {
@@ -327,6 +370,31 @@ impl Settings {
                 "https:// needs a certificate; add --tls-cert and --tls-key, or --tls-self-signed for a try",
             )),
             Certificate::None | Certificate::SelfSigned | Certificate::Files { .. } => Ok(()),
+        }
+    }
+}
+
+impl CommandSettings {
+    /// Each path stands for one program, and each type for one of them.
+    fn check(&self) -> Result<(), Unusable> {
+        for (place, at) in self.command.iter().enumerate() {
+            let path = &at.path;
+            if self.command[..place].iter().any(|at| at.path == *path) {
+                let why = format!("two commands answer at {path}; give one of them another path");
+                return Err(Unusable::new("command", why));
+            }
+        }
+        let paths: Vec<_> = self.command.iter().map(|at| &at.path).collect();
+        match self
+            .command_type
+            .iter()
+            .find(|it| !paths.contains(&&it.path))
+        {
+            None => Ok(()),
+            Some(CommandType { path, .. }) => {
+                let why = format!("no command answers at {path}; add --command '{path}=COMMAND'");
+                Err(Unusable::new("command-type", why))
+            }
         }
     }
 }

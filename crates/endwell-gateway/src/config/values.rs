@@ -33,16 +33,18 @@ impl FromStr for MediaType {
         if extension.is_empty() || extension.contains(['.', '/', '\0']) {
             return Err(wrong());
         }
-        let essence = value.split(';').next().unwrap_or_default().trim_end();
-        match essence.split_once('/') {
-            Some((main, sub)) if is_token(main) && is_token(sub) => {}
-            Some(_) | None => return Err(wrong()),
-        }
         Ok(Self {
             extension: extension.to_owned(),
-            value: field(value).map_err(|_| wrong())?,
+            value: type_value(value).ok_or_else(wrong)?,
         })
     }
+}
+
+/// Reads the value of `Content-Type`.
+pub(super) fn type_value(text: &str) -> Option<HeaderValue> {
+    let essence = text.split(';').next().unwrap_or_default().trim_end();
+    let (main, sub) = essence.split_once('/')?;
+    field(text).ok().filter(|_| is_token(main) && is_token(sub))
 }
 
 /// RFC 9110 section 5.6.2.

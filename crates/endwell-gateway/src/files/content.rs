@@ -5,8 +5,8 @@
 use std::ops::Range;
 use std::path::Path;
 
-use endwell::{Body, Cause};
-use endwell_core::Trailers;
+use endwell::{Body, Cause, Trailers};
+use endwell_core::TrailerRoom;
 use endwell_core::fields::{Digest, DigestAlgorithm, WantDigest};
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
@@ -161,9 +161,9 @@ fn whole(request: &Parts, settings: &Settings, found: Found<'_>) -> Result<Respo
     let te_trailers = accept::takes_trailers(&request.headers);
     let room = endwell::protocol(request.version).trailers(te_trailers);
     Ok(match (is_head, room) {
-        (true, _) | (false, Trailers::Never) => plain(hashing.into_opened(), is_head)?,
-        (false, Trailers::Chunked) => with_trailer(hashing, None),
-        (false, Trailers::Always) => with_trailer(hashing, Some(octets)),
+        (true, _) | (false, TrailerRoom::Never) => plain(hashing.into_opened(), is_head)?,
+        (false, TrailerRoom::Chunked) => with_trailer(hashing, None),
+        (false, TrailerRoom::Always) => with_trailer(hashing, Some(octets)),
     })
 }
 
@@ -185,7 +185,7 @@ fn plain(opened: Opened, is_head: bool) -> Result<Response<Body>, Cause> {
 fn with_trailer(hashing: Hashing, promised: Option<u64>) -> Response<Body> {
     let mut body = endwell::stream(move |mut producer| async move {
         let digest = hashing.send(&mut producer).await?;
-        producer.trailers(digest_field(&digest).collect());
+        producer.trailers(Trailers::new().repr_digest(&digest));
         Ok(producer.finish())
     });
     if let Some(octets) = promised {

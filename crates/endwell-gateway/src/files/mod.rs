@@ -189,6 +189,11 @@ impl Files {
         self.settings.root.path()
     }
 
+    /// The `Content-Type` of a file with this name.
+    pub(crate) fn type_of(&self, name: &Path) -> HeaderValue {
+        self.settings.media_type(name)
+    }
+
     /// Makes the response to a GET or HEAD; `None` when a disk must be waited for and may not be.
     fn respond(&self, request: &Parts, disk: Disk) -> Option<Answer> {
         let path = request.uri.path();

@@ -5,6 +5,8 @@
 //! them; `fuzz/` only calls in, with `--cfg fuzzing`. The tests run every function over its seeds
 //! in `fuzz/seeds`, so none of this can rot unseen.
 
+mod fields;
+
 mod paths;
 
 mod ranges;
@@ -16,6 +18,7 @@ mod wishes;
 #[cfg(feature = "run")]
 mod settings;
 
+pub use fields::fields;
 pub use paths::{disposition, target};
 pub use ranges::range;
 #[cfg(feature = "run")]
@@ -35,6 +38,7 @@ pub const ALL: &[Property] = &[
     ("disposition", disposition),
     ("accept", accept),
     ("digest", digest),
+    ("fields", fields),
     ("query", query),
     #[cfg(feature = "run")]
     ("config", config),

@@ -12,12 +12,14 @@ use std::time::Duration;
 use endwell::{Controls, Log};
 
 use super::certificates::{Certificates, Fresh};
+use super::commands::Programs;
 use super::live::Live;
 use super::log::{self, Logs};
+use super::make::App;
 use super::say::say;
 use super::{access, make, notify};
+use crate::Readiness;
 use crate::config::{Faults, Loaded, Sources, Unusable};
-use crate::{Files, Guard, Readiness};
 
 /// How often to look whether certificates have changed: two looks that agree make a change known
 /// within 4 s, and a look costs two calls of the system.
@@ -36,7 +38,8 @@ pub(super) struct Keeper {
     pub(super) started: Loaded,
     /// The text of the file of users that was read last.
     pub(super) listed: Option<String>,
-    pub(super) service: Live<Guard<Files>>,
+    pub(super) service: Live<App>,
+    pub(super) programs: Programs,
     pub(super) controls: Controls,
     pub(super) certificates: Option<Certificates>,
     pub(super) logs: Logs,
@@ -49,7 +52,7 @@ pub(super) struct Keeper {
 struct Next {
     loaded: Loaded,
     listed: Option<String>,
-    service: Guard<Files>,
+    service: App,
     certificate: Option<Fresh>,
     log: Option<Arc<Log>>,
 }
@@ -97,7 +100,8 @@ impl Keeper {
         let loaded = self.sources.load()?;
         let fault = |unusable: Unusable| loaded.fault(unusable);
         let listed = access::read(&loaded.settings.access).map_err(fault)?;
-        let (service, _) = make::service(&loaded.settings, listed.as_deref()).map_err(fault)?;
+        let (service, _) =
+            make::service(&loaded.settings, listed.as_deref(), &self.programs).map_err(fault)?;
         let certificate = Fresh::of(&loaded.settings).map_err(fault)?;
         let log = self.next_log(&loaded).map_err(fault)?;
         Ok(Next {
@@ -127,6 +131,7 @@ impl Keeper {
         let settings = &next.loaded.settings;
         self.controls.set_policy(make::policy(settings));
         self.controls.set_limits(make::limits(settings));
+        self.programs.set_limit(settings);
         self.service.set(next.service);
         let other_users = self.listed != next.listed;
         if other_users && !taken.contains(&"auth-file") {

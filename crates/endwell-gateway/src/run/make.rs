@@ -6,21 +6,27 @@ use std::path::{Path, PathBuf};
 use endwell::core::HalfClose;
 use endwell::{Controls, Limits, Policy};
 
+use super::commands::Programs;
 use super::{access, descriptors};
 use crate::config::{
     Index, Settings, Unusable, WhenGrowing, WhenHalfClosed, WhenMissing, WhichArchives,
 };
-use crate::{ArchiveOnError, Archives, Files, Growing, Guard};
+use crate::{ArchiveOnError, Archives, Files, Growing, Guard, Routes};
+
+/// What answers requests: the folder, behind programs at paths, behind who may ask.
+pub(super) type App = Guard<Routes<Files>>;
 
 /// The service that answers requests, and the folder that it serves. `listed` is the text of the
 /// file of users.
 pub(super) fn service(
     settings: &Settings,
     listed: Option<&str>,
-) -> Result<(Guard<Files>, PathBuf), Unusable> {
+    programs: &Programs,
+) -> Result<(App, PathBuf), Unusable> {
     let files = files(settings)?;
     let root = files.root().to_owned();
-    Ok((access::guard(files, &settings.access, listed)?, root))
+    let routes = programs.route(files, settings)?;
+    Ok((access::guard(routes, &settings.access, listed)?, root))
 }
 
 fn files(settings: &Settings) -> Result<Files, Unusable> {

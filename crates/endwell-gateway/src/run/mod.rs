@@ -30,6 +30,8 @@ mod live;
 
 mod access;
 
+mod commands;
+
 mod make;
 
 mod server;
@@ -40,6 +42,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use self::certificates::{Certificates, Fresh};
+use self::commands::Programs;
 use self::keep::Keeper;
 use self::live::Live;
 use self::log::Logs;
@@ -62,7 +65,9 @@ const LAST_RELOAD: Duration = Duration::from_secs(2);
 /// What cannot be used, with its place.
 pub fn check(loaded: &Loaded) -> Result<(), Fault> {
     let listed = access::read(&loaded.settings.access);
-    let service = listed.and_then(|listed| make::service(&loaded.settings, listed.as_deref()));
+    let programs = Programs::new(&loaded.settings);
+    let service =
+        listed.and_then(|listed| make::service(&loaded.settings, listed.as_deref(), &programs));
     let certificate = service.and_then(|_| Fresh::of(&loaded.settings));
     certificate.map(|_| ()).map_err(|error| loaded.fault(error))
 }
@@ -79,7 +84,9 @@ pub fn run(sources: Sources) -> Result<Stopped, RunError> {
     let loaded = sources.load()?;
     let unusable = |error| RunError::Unusable(loaded.fault(error));
     let listed = access::read(&loaded.settings.access).map_err(unusable)?;
-    let (service, root) = make::service(&loaded.settings, listed.as_deref()).map_err(unusable)?;
+    let programs = Programs::new(&loaded.settings);
+    let (service, root) =
+        make::service(&loaded.settings, listed.as_deref(), &programs).map_err(unusable)?;
     let certificates = Fresh::of(&loaded.settings).map_err(unusable)?;
     let certificates = certificates.map(Certificates::new);
     let logs = Logs::new(log::open(&loaded.settings.log).map_err(unusable)?);
@@ -93,6 +100,8 @@ pub fn run(sources: Sources) -> Result<Stopped, RunError> {
         .map(|file| format!("configured by {}", file.display()));
     let root = root.canonicalize().unwrap_or(root);
     let serving = format!("serving {}", root.display());
+    let introduction = configured.into_iter().chain([serving]);
+    let introduction = introduction.chain(commands::introduced(&loaded.settings));
     let service = Live::new(service);
     let readiness = Readiness::new();
     let controls = make::controls(&loaded.settings);
@@ -103,7 +112,8 @@ pub fn run(sources: Sources) -> Result<Stopped, RunError> {
         logs: logs.clone(),
         readiness: readiness.clone(),
         controls: controls.clone(),
-        introduction: configured.into_iter().chain([serving]).collect(),
+        programs: programs.clone(),
+        introduction: introduction.collect(),
     };
     let keeper = Keeper {
         started: loaded.clone(),
@@ -111,6 +121,7 @@ pub fn run(sources: Sources) -> Result<Stopped, RunError> {
         sources,
         listed,
         service,
+        programs,
         controls,
         certificates,
         logs: logs.clone(),

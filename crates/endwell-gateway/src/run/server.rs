@@ -8,18 +8,23 @@ use std::time::Duration;
 use endwell::{Connections, Controls, Listener, Shutdown, TlsSwitch};
 use tokio::task::JoinSet;
 
+use super::commands::Programs;
 use super::error::RunError;
 use super::live::Live;
 use super::log::Logs;
+use super::make::App;
 use super::passed::{Listeners, Passed};
 use super::say::say;
 use super::signals::{Hangup, Stop};
 use super::{bind, notify};
 use crate::config::{Loaded, show_duration};
-use crate::{Admin, Files, Guard, Metrics, Readiness};
+use crate::{Admin, Metrics, Readiness};
 
 /// How long connections may take to be reset after the second signal.
 const AT_ONCE: Duration = Duration::from_secs(2);
+/// How long programs may take to be gone once their responses have ended: the two seconds that each
+/// has after SIGTERM, and some more. Their wardens end them whether or not anybody waits.
+const PROGRAMS: Duration = Duration::from_secs(3);
 
 /// How a server stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +38,9 @@ pub enum Stopped {
 /// A server, before it listens.
 pub(super) struct Server {
     pub(super) loaded: Loaded,
-    pub(super) service: Live<Guard<Files>>,
+    pub(super) service: Live<App>,
+    /// What answers at paths, and may still run when the last response has ended.
+    pub(super) programs: Programs,
     pub(super) tls: Option<TlsSwitch>,
     pub(super) logs: Logs,
     /// Whether it accepts connections.
@@ -99,14 +106,18 @@ impl Server {
         self.readiness.draining();
         notify::stopping();
         shutdown.drain();
-        tokio::select! {
-            () = all(&mut servers) => return Ok(Stopped::Drained),
-            () = stop.next() => {}
+        let stopped = tokio::select! {
+            () = all(&mut servers) => Stopped::Drained,
+            () = stop.next() => Stopped::AtOnce,
+        };
+        if stopped == Stopped::AtOnce {
+            say("stopping at once");
+            shutdown.now();
+            let _ = tokio::time::timeout(AT_ONCE, all(&mut servers)).await;
         }
-        say("stopping at once");
-        shutdown.now();
-        let _ = tokio::time::timeout(AT_ONCE, all(&mut servers)).await;
-        Ok(Stopped::AtOnce)
+        // Nothing that was started outlives the server.
+        let _ = tokio::time::timeout(PROGRAMS, self.programs.settled()).await;
+        Ok(stopped)
     }
 
     /// Says what it serves, and where.
@@ -129,6 +140,12 @@ impl Server {
             "endwell_log_records_dropped_total",
             "Records that found no room because the log was too slow.",
             move || logs.dropped(),
+        );
+        let programs = self.programs.clone();
+        metrics.gauge(
+            "endwell_commands_running",
+            "Programs that run, those that are being ended included.",
+            move || programs.running(),
         );
         count_connections(&metrics, &self.controls);
         metrics

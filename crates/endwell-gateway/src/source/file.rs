@@ -695,11 +695,16 @@ mod tests {
             });
             Ok(())
         };
-        for (collected, cause) in [
-            drain_while(Growing::Allow, grow).await?,
-            drain_while(Growing::Allow, slowly).await?,
-        ] {
-            assert!(collected == octets(SIZE) && cause.is_none());
+        let (collected, cause) = drain_while(Growing::Allow, grow).await?;
+        assert!(collected == octets(SIZE) && cause.is_none());
+        // A busy machine may keep the thread waiting for longer than the server waits for it.
+        for attempt in 1.. {
+            let (collected, cause) = drain_while(Growing::Allow, slowly).await?;
+            if cause.is_none() {
+                assert!(collected == octets(SIZE));
+                break;
+            }
+            assert!(attempt < 10, "{cause:?}");
         }
         Ok(())
     }

@@ -35,6 +35,12 @@ impl Frame {
         &mut self.octets[..self.length]
     }
 
+    /// The first octets, where no more were read.
+    pub(super) fn into_first(mut self, octets: usize) -> Bytes {
+        self.length = octets.min(self.length);
+        self.into_bytes()
+    }
+
     /// Keeps only the first octets, if there are more.
     pub(crate) fn truncate(&mut self, length: usize) {
         self.length = self.length.min(length);
@@ -94,6 +100,7 @@ mod tests {
             frame.as_mut().fill(7);
             let octets = frame.into_bytes();
             assert!(octets.len() == length && octets.iter().all(|octet| *octet == 7));
+            assert_eq!(Frame::new(length).into_first(100).len(), length.min(100));
         }
     }
 }

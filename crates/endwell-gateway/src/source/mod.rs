@@ -1,7 +1,11 @@
 //! Where content comes from: open gives octets or a cause.
 //!
-//! Reads: names below a folder. Gives: bodies that end as complete only when what they sent is
-//! what was there when they began.
+//! Reads: what a [`Source`] stands for: a file, the output of a program. Gives: bodies that
+//! end as complete only when what they sent is what was there when they began.
+//!
+//! What every source must do, whichever it is, stands in `tests/source_suite.rs`.
+
+mod content;
 
 mod os;
 
@@ -15,6 +19,10 @@ mod change;
 
 pub mod file;
 
+#[cfg(unix)]
+pub mod command;
+
+pub use content::{About, Beginning, Content, Length, Opening, Refusal, Source};
 pub use os::{Disk, Links};
 pub(crate) use os::{is_in_memory, read_at};
 

@@ -23,7 +23,7 @@ pub(super) fn set_back(path: &Path) -> io::Result<()> {
 /// Waits until a change of this file would get another `ctime`.
 pub(super) fn next_tick(path: &Path) -> io::Result<()> {
     let changed = |path: &Path| path.metadata().map(|is| (is.ctime(), is.ctime_nsec()));
-    let until = Instant::now() + Duration::from_secs(5);
+    let until = Instant::now() + Duration::from_secs(20);
     let probe = path.with_extension("probe");
     while Instant::now() < until {
         fs::write(&probe, "x")?;

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use endwell_core::{Evidence, Framing, Protocol, Seen as What, Verdict, verdict};
+use endwell_core::{Confirmation, Evidence, Framing, Protocol, Seen as What, Verdict, verdict};
 
 /// Frame texts kept at either end of a long stream: the first and the last ones tell the story.
 const FRAMES_KEPT: usize = 2048;
@@ -206,6 +206,7 @@ impl Seen {
             promised: self.header("content-length").and_then(|n| n.parse().ok()),
             received: self.body.len() as u64,
             seen,
+            confirmation: Confirmation::NotAsked,
         })
     }
 

@@ -4,24 +4,44 @@
 //! [`http_body::Body`] of `Bytes` that ends with `None` only for a complete ending, and with a
 //! [`Broken`] that carries the [`Ending`] otherwise.
 
-mod reader;
-mod stream;
+mod broken;
 
-use std::error::Error as StdError;
+mod head;
+
+mod closure;
+
+mod reader;
+
+mod stream;
+mod tailed;
+
+#[cfg(feature = "listen")]
+mod writer;
+
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use endwell_core::{Cause, Ending, Kind, SaidBy};
 use futures_core::Stream;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::producer::{Abort, BoxError, Finished, Producer, Slot, cause_of, panicked};
+pub use self::broken::Broken;
+pub(crate) use self::broken::ending_of;
+use self::closure::{Work, poll_closure};
+use self::head::Head;
+pub use self::tailed::with_tail;
+#[cfg(feature = "listen")]
+pub use self::writer::writer;
+use crate::producer::{Abort, BoxError, Finished, Producer, Room, Witness, panicked};
+use crate::tail::{Link, Tailing};
+use crate::trailers::check;
 
 /// Streams a body from a closure that must say how it ended.
 ///
@@ -48,29 +68,69 @@ where
     F: FnOnce(Producer) -> Fut,
     Fut: Future<Output = Result<Finished, Abort>> + Send + 'static,
 {
-    let (handle, slot) = Producer::new();
-    let work = Box::pin(producer(handle));
-    Body::new(
-        Source::Closure {
-            slot,
-            work: Some(work),
-        },
-        SaidBy::Producer,
-    )
+    let (handle, witness) = Producer::new(Room::One);
+    Body::of_closure(witness, Box::pin(producer(handle)))
 }
 
 /// A body and the producer that fills it from another task.
 ///
-/// Dropping the producer ends the response as failed.
+/// Dropping the producer ends the response as failed, also when its task was aborted, timed out or
+/// panicked. There is room for up to 16 frames while they hold less than
+/// [`Producer::frame_size`], so a client that does not read costs little.
+///
+/// A producer cannot be cloned: with several senders the last one to go away would have to say the
+/// ending, and could not know what became of the others. Let the tasks send to the
+/// one that holds it, and let it see that each of them returned well.
+///
+/// # Examples
+/// One task writes:
+/// ```
+/// # async fn run() {
+/// let (mut producer, body) = endwell::channel();
+/// tokio::spawn(async move {
+///     for row in 0..1000 {
+///         // The client has left: nothing more to do.
+///         let Ok(()) = producer.send(format!("{row}\n")).await else { return };
+///     }
+///     let _finished = producer.finish();
+/// });
+/// # drop(body);
+/// # }
+/// ```
+/// Several tasks write, and the body is complete only if all of them did their part:
+/// ```
+/// # async fn rows_of(part: u32) -> Result<Vec<String>, std::io::Error> { Ok(vec![]) }
+/// use tokio::{sync::mpsc, task::JoinSet};
+/// let body = endwell::stream(|mut producer| async move {
+///     let (rows, mut all) = mpsc::channel::<String>(16);
+///     let mut parts = JoinSet::new();
+///     for part in 0..4 {
+///         let rows = rows.clone();
+///         parts.spawn(async move {
+///             for row in rows_of(part).await? {
+///                 let _ = rows.send(row).await;
+///             }
+///             Ok::<(), std::io::Error>(())
+///         });
+///     }
+///     drop(rows);
+///     while let Some(row) = all.recv().await {
+///         producer.send(row).await?;
+///     }
+///     // That nothing more comes is no proof: each task says how it ended.
+///     while let Some(part) = parts.join_next().await {
+///         part??;
+///     }
+///     Ok(producer.finish())
+/// });
+/// ```
 pub fn channel() -> (Producer, Body) {
-    let (producer, slot) = Producer::new();
+    let (producer, witness) = Producer::new(Room::Several);
     (
         producer,
-        Body::new(Source::Channel { slot }, SaidBy::Producer),
+        Body::new(Source::Channel { witness }, SaidBy::Producer),
     )
 }
-
-type Work = Pin<Box<dyn Future<Output = Result<Finished, Abort>> + Send>>;
 
 /// A response body whose end is said, never implied.
 ///
@@ -80,14 +140,23 @@ pub struct Body {
     source: Source,
     said_by: SaidBy,
     promised: Option<u64>,
+    /// Status and fields, if any were given.
+    head: Option<Box<Head>>,
+    may_trail: Vec<HeaderName>,
     /// The error, and how many rounds it still waits.
     breaking: Option<(Broken, u8)>,
     ended: bool,
+    tail: Option<Box<Tailing>>,
 }
 
 enum Source {
-    Closure { slot: Arc<Slot>, work: Option<Work> },
-    Channel { slot: Arc<Slot> },
+    Closure {
+        witness: Witness,
+        work: Option<Work>,
+    },
+    Channel {
+        witness: Witness,
+    },
     Foreign(Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>),
     Full(Option<Bytes>),
 }
@@ -98,9 +167,17 @@ impl Body {
             source,
             said_by,
             promised: None,
+            head: None,
+            may_trail: Vec::new(),
             breaking: None,
             ended: false,
+            tail: None,
         }
+    }
+
+    fn of_closure(witness: Witness, work: Work) -> Self {
+        let work = Some(work);
+        Self::new(Source::Closure { witness, work }, SaidBy::Producer)
     }
 
     /// A body that is already whole.
@@ -134,11 +211,20 @@ impl Body {
     }
 
     /// The frames of another body; its end is taken as complete, its first error as failed.
+    ///
+    /// A body of this crate stays what it is. One that others wrapped keeps its ending,
+    /// degraded too, if they pass its error on; its end was then not said but taken.
     pub fn from_body<B>(body: B) -> Self
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let mut body = Some(body);
+        let ours = (&mut body as &mut dyn Any).downcast_mut::<Option<Self>>();
+        if let Some(ours) = ours.and_then(Option::take) {
+            return ours;
+        }
+        let body = body.expect("it is taken only if it is ours");
         Self::foreign(Box::pin(stream::MapError::new(body)))
     }
 
@@ -159,27 +245,145 @@ impl Body {
         self
     }
 
+    /// Gives the response a status other than 200.
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.head().status = status;
+        self
+    }
+
+    /// Gives the response a `Content-Type`, in place of one that it has.
+    ///
+    /// A value that no field may have fails the response as a whole: see [`header`](Body::header).
+    ///
+    /// # Examples
+    /// ```
+    /// let body = endwell::Body::full("a,b\n1,2\n").content_type("text/csv; charset=utf-8");
+    /// let response = body.into_http();
+    /// assert_eq!(response.headers()["content-type"], "text/csv; charset=utf-8");
+    /// ```
+    #[must_use]
+    pub fn content_type<V>(mut self, value: V) -> Self
+    where
+        V: TryInto<HeaderValue, Error: Into<http::Error>>,
+    {
+        let given = self.head().content_type(value);
+        self.unless_wrong(given)
+    }
+
+    /// Gives the response a field, beside those of the same name.
+    ///
+    /// A name or value that no field may have (a line break in a file name, say) neither
+    /// panics nor vanishes: the response becomes a 500 that has failed before its first octet, and its
+    /// record names the field.
+    ///
+    /// # Examples
+    /// ```
+    /// use http::header::CONTENT_DISPOSITION;
+    /// let body = endwell::Body::full("a,b\n").header(CONTENT_DISPOSITION, "attachment");
+    /// assert_eq!(body.into_http().headers()["content-disposition"], "attachment");
+    ///
+    /// let body = endwell::Body::full("a,b\n").header("x-name", "two\nlines");
+    /// assert_eq!(body.into_http().status(), 500);
+    /// ```
+    #[must_use]
+    pub fn header<N, V>(mut self, name: N, value: V) -> Self
+    where
+        N: TryInto<HeaderName, Error: Into<http::Error>>,
+        V: TryInto<HeaderValue, Error: Into<http::Error>>,
+    {
+        let given = self.head().header(name, value);
+        self.unless_wrong(given)
+    }
+
+    fn head(&mut self) -> &mut Head {
+        self.head.get_or_insert_default()
+    }
+
+    /// Goes on as it is, or as the failure that the cause names.
+    fn unless_wrong(mut self, given: Result<(), Cause>) -> Self {
+        if let (Err(cause), None) = (given, &self.breaking) {
+            self.let_go();
+            self.source = Source::Full(None);
+            self.said_by = SaidBy::Producer;
+            self.promised = None;
+            self.ended = false;
+            self.breaking = Some((Broken(Ending::Failed(cause)), 0));
+        }
+        self
+    }
+
+    /// Announces trailer fields that may follow: they are put into the `Trailer` field where the
+    /// client can be sent them. Those that must not be trailers are left out.
+    ///
+    /// # Examples
+    /// ```
+    /// use http::header::HeaderName;
+    /// let body = endwell::stream(|mut producer| async move {
+    ///     producer.send("a,b\n").await?;
+    ///     let mut fields = endwell::Trailers::new();
+    ///     fields.insert(HeaderName::from_static("x-rows"), 1.into())?;
+    ///     producer.trailers(fields);
+    ///     Ok(producer.finish())
+    /// })
+    /// .may_trail([HeaderName::from_static("x-rows")]);
+    /// ```
+    #[must_use]
+    pub fn may_trail(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        let names = names.into_iter().filter(|name| check(name).is_ok());
+        self.may_trail.extend(names);
+        self
+    }
+
     /// Who says the ending of this body.
     pub fn said_by(&self) -> SaidBy {
         self.said_by
     }
 
-    /// Makes a response that remembers who says its ending.
-    pub fn into_http(self) -> Response<Self> {
-        let marker = Marker {
-            said_by: self.said_by,
-            slot: self.slot().cloned(),
-        };
+    /// Makes a response with the status and fields that were given, which remembers who says its ending.
+    ///
+    /// With feature `axum` a handler returns the body itself: it is an `IntoResponse`.
+    pub fn into_http(mut self) -> Response<Self> {
+        let marker = self.marker();
+        let failed = self.breaking.is_some();
+        let head = self.head.take();
+        let field = self.tail.as_mut().and_then(|tail| tail.announce());
         let mut response = Response::new(self);
+        if let Some(head) = head {
+            *response.status_mut() = head.status;
+            *response.headers_mut() = head.fields;
+        }
+        if failed {
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response.headers_mut().clear();
+        }
+        response.headers_mut().extend(field);
         response.extensions_mut().insert(marker);
         response
     }
 
-    /// Where a producer hands over its frames, if one fills this body.
-    pub(crate) fn slot(&self) -> Option<&Arc<Slot>> {
+    /// What the layer is to know of this body.
+    fn marker(&self) -> Marker {
+        Marker {
+            said_by: self.said_by,
+            witness: self.witness().cloned(),
+            tail: self.tail.as_ref().map(|tail| Arc::clone(tail.link())),
+            may_trail: self.may_trail.clone(),
+        }
+    }
+
+    /// Who may tell the producer, if there is one, how the response ended.
+    fn witness(&self) -> Option<&Witness> {
         match &self.source {
-            Source::Closure { slot, .. } | Source::Channel { slot } => Some(slot),
+            Source::Closure { witness, .. } | Source::Channel { witness } => Some(witness),
             Source::Foreign(_) | Source::Full(_) => None,
+        }
+    }
+
+    /// The producer's next call learns that nobody reads any more.
+    fn let_go(&self) {
+        if let Some(witness) = self.witness() {
+            witness.slot().abandon();
         }
     }
 
@@ -228,47 +432,24 @@ const ROUNDS: u8 = 3;
 #[derive(Debug, Clone)]
 pub(crate) struct Marker {
     pub(crate) said_by: SaidBy,
-    /// Where the producer is told how large its frames best are.
-    pub(crate) slot: Option<Arc<Slot>>,
+    /// Leads to the producer: it is told how large its frames best are, and how it all ended.
+    pub(crate) witness: Option<Witness>,
+    /// Where the layer tells a tail what it must know.
+    pub(crate) tail: Option<Arc<Link>>,
+    /// Trailer fields that may follow.
+    pub(crate) may_trail: Vec<HeaderName>,
 }
 
-/// Polls the closure's work until it has a frame (`Some`) or an ending (`None`).
-///
-/// While the work runs only a failure ends the body: a producer may say that it finished before
-/// the closure, which may still fail, has returned.
-fn poll_closure(
-    slot: &Arc<Slot>,
-    work: &mut Option<Work>,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Bytes>> {
-    if let Poll::Ready(Some(frame)) = slot.poll_take(work.is_some(), cx) {
-        return Poll::Ready(Some(frame));
-    }
-    if let Some(running) = work {
-        // Caught here and not only outermost, so that a frame handed over before the panic is kept.
-        let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)));
-        if let Ok(Poll::Ready(_)) | Err(_) = polled {
-            *work = None;
-        }
-        match polled {
-            Ok(Poll::Pending) => {}
-            Err(panic) => slot.overrule(panicked(&*panic)),
-            Ok(Poll::Ready(returned)) => match returned {
-                Ok(finished) if finished.is_of(slot) => {}
-                Ok(_) => slot.overrule(Cause::new(
-                    Kind::ProducerDropped,
-                    "the closure returned the end of another response",
-                )),
-                Err(abort) => slot.overrule(abort.into_cause()),
-            },
+impl Default for Marker {
+    /// Of a foreign body.
+    fn default() -> Self {
+        Self {
+            said_by: SaidBy::Source,
+            witness: None,
+            tail: None,
+            may_trail: Vec::new(),
         }
     }
-    let taken = std::task::ready!(slot.poll_take(work.is_some(), cx));
-    if taken.is_none() {
-        // A failure that was said, or a dropped producer, cannot be taken back by what still runs.
-        *work = None;
-    }
-    Poll::Ready(taken)
 }
 
 impl HttpBody for Body {
@@ -280,6 +461,9 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
+        if let Some(tail) = this.tail.take() {
+            return this.poll_tailed(tail, cx);
+        }
         if this.breaking.is_some() {
             return this.poll_breaking(cx);
         }
@@ -287,22 +471,27 @@ impl HttpBody for Body {
             return Poll::Ready(None);
         }
         let slot = match &mut this.source {
-            Source::Closure { slot, work } => match poll_closure(slot, work, cx) {
-                Poll::Ready(Some(octets)) => return Poll::Ready(Some(Ok(Frame::data(octets)))),
-                Poll::Ready(None) => slot,
-                Poll::Pending => return Poll::Pending,
-            },
-            Source::Channel { slot } => match slot.poll_take(false, cx) {
-                Poll::Ready(Some(octets)) => return Poll::Ready(Some(Ok(Frame::data(octets)))),
-                Poll::Ready(None) => slot,
-                Poll::Pending => return Poll::Pending,
+            Source::Closure { witness, work } => {
+                match ready!(poll_closure(witness.slot(), work, cx)) {
+                    Some(octets) => return Poll::Ready(Some(Ok(Frame::data(octets)))),
+                    None => witness.slot(),
+                }
+            }
+            Source::Channel { witness } => match ready!(witness.slot().poll_take(false, cx)) {
+                Some(octets) => return Poll::Ready(Some(Ok(Frame::data(octets)))),
+                None => witness.slot(),
             },
             Source::Foreign(body) => {
-                return match std::task::ready!(body.as_mut().poll_frame(cx)) {
-                    Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
-                    Some(Err(error)) => this.end(Ending::Failed(cause_of(&*error)), None, cx),
-                    None => this.end(Ending::Complete, None, cx),
+                // Caught here and not only outermost, so that an encoder outside hands over what it has.
+                let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll_frame(cx)));
+                let ending = match polled {
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    Ok(Poll::Ready(Some(Ok(frame)))) => return Poll::Ready(Some(Ok(frame))),
+                    Ok(Poll::Ready(Some(Err(error)))) => ending_of(&*error),
+                    Ok(Poll::Ready(None)) => Ending::Complete,
+                    Err(panic) => Ending::Failed(panicked(&*panic)),
                 };
+                return this.end(ending, None, cx);
             }
             Source::Full(octets) => {
                 this.ended = true;
@@ -336,10 +525,7 @@ impl HttpBody for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        match &self.source {
-            Source::Closure { slot, .. } | Source::Channel { slot } => slot.abandon(),
-            Source::Foreign(_) | Source::Full(_) => {}
-        }
+        self.let_go();
     }
 }
 
@@ -351,44 +537,6 @@ impl fmt::Debug for Body {
             .field("ended", &self.ended)
             .finish_non_exhaustive()
     }
-}
-
-/// The error that a broken body ends with: it carries the [`Ending`].
-#[derive(Debug, Clone)]
-pub struct Broken(pub(crate) Ending);
-
-impl Broken {
-    /// How the body ended.
-    pub fn ending(&self) -> &Ending {
-        &self.0
-    }
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.cause() {
-            Some(cause) => write!(f, "response {}: {cause}", self.0.as_str()),
-            None => f.write_str("response complete"),
-        }
-    }
-}
-
-impl StdError for Broken {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.cause().map(|cause| cause as _)
-    }
-}
-
-/// The ending inside a foreign body's error, however deep.
-pub(crate) fn ending_of(error: &(dyn StdError + 'static)) -> Ending {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(broken) = error.downcast_ref::<Broken>() {
-            return broken.0.clone();
-        }
-        next = error.source();
-    }
-    Ending::Failed(cause_of(error))
 }
 
 #[cfg(feature = "axum")]

@@ -3,13 +3,23 @@
 //! Reads: a request and the application's response. Gives: the same response with a body that
 //! carries its ending to the wire, or a 5xx when it failed before the head had to go.
 
-mod settings;
-
 mod peer;
+
+mod rules;
+
+mod route;
+
+mod settings;
 
 mod screen;
 
 mod hold;
+
+mod kept;
+
+mod lists;
+
+mod trailing;
 
 mod asked;
 
@@ -22,14 +32,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use endwell_core::{Ending, Policy, SaidBy};
-use http::{Request, Response, StatusCode};
+use endwell_core::{Cause, Ending, Kind, Policy, SaidBy};
+use http::{Request, Response};
 use http_body::Body as HttpBody;
 use tower_service::Service;
 
 use self::asked::Asked;
+pub(crate) use self::asked::Unprocessed;
 use self::hold::poll_interruption;
 pub use self::peer::Peer;
+pub use self::route::{Route, RouteAnswer, RouteLayer, route};
+pub use self::rules::Rule;
 pub(crate) use self::settings::Settings;
 use crate::observe::Observer;
 use crate::producer::{BoxError, cause_of, panicked};
@@ -37,8 +50,32 @@ use crate::wire::body::WireBody;
 use crate::wire::conn::Conn;
 use crate::wire::exchange::Exchange;
 
+/// Makes the middleware for a server that keeps its own listener and loop.
+///
+/// It gives policy, held heads, caught panics and records; **it gives no lossless abort**, which needs
+/// [`serve`](crate::serve), or [`listen`](crate::listen) with [`app`](crate::app). Put it outermost.
+///
+/// # On the wire
+/// - HTTP/1.1: a failure has no last chunk, or a short body; hyper flushes what it has, if nothing outside this layer buffers.
+/// - HTTP/1.0, close-delimited: a plain close cannot tell a failure, so the body is held whole up to 1 MiB, and refused
+///   with 505 beyond ([`Policy::http10_unprotected`]).
+/// - HTTP/2: `RST_STREAM(INTERNAL_ERROR)`, which may overtake octets, and even the head.
+/// - A failure before the first octet is a 5xx on each of them.
+///
+/// # Examples
+/// ```no_run
+/// # async fn run() -> std::io::Result<()> {
+/// let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let app = axum::Router::new().layer(endwell::layer());
+/// axum::serve(tcp, app).await
+/// # }
+/// ```
+pub fn layer() -> Layer {
+    Layer::default()
+}
+
 /// A [`tower_layer::Layer`] that gives policy, held heads, caught panics and records to any
-/// server.
+/// server; [`layer`] makes one.
 ///
 /// Without a listener of ours the wire's last step is out of reach: hyper may throw away what
 /// it holds when a body breaks (on HTTP/2 also the head), and a close-delimited HTTP/1.0 body
@@ -49,7 +86,7 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// With the default [`Policy`] and no observer.
+    /// With the default [`Policy`] and no observer, as [`layer`] does.
     pub fn new() -> Self {
         Self::default()
     }
@@ -58,6 +95,13 @@ impl Layer {
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.settings.policy = Arc::new(policy);
+        self
+    }
+
+    /// Treats some requests otherwise than the policy says; the first rule that applies counts.
+    #[must_use]
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.settings.rules.push(rule);
         self
     }
 
@@ -115,19 +159,28 @@ where
 
     fn call(&mut self, mut request: Request<R>) -> Answer<B> {
         let exchange = Exchange::new(&request, self.conn.clone(), self.settings.observer.clone());
-        let asked = Asked::of(&request, &self.settings);
+        let mut asked = Asked::of(&request, &self.settings);
         if let Some(conn) = &self.conn {
             conn.note_content(screen::has_content(request.headers()));
-            let refusal = screen::refusal(&request, conn.limits()).or_else(|| {
-                let admitted = exchange.admit(conn);
-                (!admitted).then_some(StatusCode::SERVICE_UNAVAILABLE)
-            });
-            if let Some(status) = refusal {
+            if let Some(status) = screen::refusal(&request, conn.limits()) {
                 return Answer(Box::pin(
                     async move { Ok(asked.screened(status, exchange)) },
                 ));
             }
             request.extensions_mut().insert(Peer::of(conn));
+        }
+        let (rule, request) = rules::apply(&self.settings.rules, request);
+        if let Some(rule) = rule {
+            asked.apply_rule(rule);
+        }
+        if let Some(cause) = self
+            .conn
+            .as_ref()
+            .and_then(|conn| overload(conn, &exchange))
+        {
+            return Answer(Box::pin(
+                async move { Ok(asked.unprocessed(cause, exchange)) },
+            ));
         }
         let called = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
         Answer(Box::pin(async move {
@@ -141,6 +194,15 @@ where
             })
         }))
     }
+}
+
+/// Why the application is not to see a request that is as good as others.
+fn overload(conn: &Arc<Conn>, exchange: &Exchange) -> Option<Cause> {
+    if let Some(cause) = conn.ordered() {
+        return Some(cause.clone());
+    }
+    let message = "the server has as many requests under way as it may";
+    (!exchange.admit(conn)).then(|| Cause::new(Kind::Overloaded, message))
 }
 
 /// The future of [`Endings`].

@@ -20,6 +20,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::watch::Receiver;
 use tower_service::Service;
 
+use super::refuse::Refusing;
 use super::watch::{Late, Watch};
 use super::{Stop, reached};
 use crate::layer::Endings;
@@ -67,8 +68,9 @@ impl Connection {
     {
         let builder = self.builder();
         let io = TokioIo::new(io);
-        let mut driven =
-            pin!(builder.serve_connection_with_upgrades(io, TowerToHyperService::new(app)));
+        let mut driven = pin!(
+            builder.serve_connection_with_upgrades(io, TowerToHyperService::new(Refusing(app)))
+        );
         let _over = Over(Arc::clone(&self.conn));
         match self.drive(driven.as_mut()).await {
             Driven::Ended => return,

@@ -8,6 +8,8 @@ mod controls;
 
 mod watch;
 
+mod refuse;
+
 mod connection;
 
 use std::convert::Infallible;
@@ -28,7 +30,7 @@ use tower_service::Service;
 
 use self::connection::Connection;
 pub use self::controls::{Connections, Controls};
-use crate::layer::{Endings, Settings};
+use crate::layer::{Endings, Rule, Settings};
 use crate::limits::Limits;
 use crate::listen::Listener;
 use crate::observe::Observer;
@@ -37,9 +39,11 @@ use crate::wire::close::{closing, settled};
 
 /// How long bodies may run on after [`Shutdown::drain`] by default.
 const DRAIN: Duration = Duration::from_secs(30);
+
 /// Serves an application, with endings that no peer can mistake.
 ///
-/// `app` is any tower service over hyper requests, such as an `axum::Router`. HTTP/1.0,
+/// `listener` is a `TcpListener`, a `UnixListener`, or what [`listen`](crate::listen) makes of one, which can also
+/// speak TLS. `app` is any tower service over hyper requests, such as an `axum::Router`. HTTP/1.0,
 /// HTTP/1.1 and HTTP/2 (by prior knowledge, or by ALPN over TLS) share the port.
 ///
 /// # Cancel safety
@@ -51,12 +55,12 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// # async fn run() -> std::io::Result<()> {
 /// let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 /// let app = axum::Router::new();
-/// endwell::serve(endwell::listen(tcp), app).await
+/// endwell::serve(tcp, app).await
 /// # }
 /// ```
-pub fn serve<S>(listener: Listener, app: S) -> Serve<S> {
+pub fn serve<S>(listener: impl Into<Listener>, app: S) -> Serve<S> {
     Serve {
-        listener,
+        listener: listener.into(),
         app,
         settings: Settings::default(),
         controls: Controls::default(),
@@ -81,6 +85,12 @@ impl<S> Serve<S> {
     /// What to do about endings.
     pub fn policy(self, policy: Policy) -> Self {
         self.controls.set_policy(policy);
+        self
+    }
+
+    /// Treats some requests otherwise than the policy says; the first rule that applies counts.
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.settings.rules.push(rule);
         self
     }
 

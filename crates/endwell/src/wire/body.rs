@@ -4,22 +4,22 @@
 //! octet that would fulfil a promise before its end is proven; and an error only when
 //! everything before it has reached the peer. What the end must look like, [`plan`] decides.
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use endwell_core::{
-    Cause, Client, Ending, Framing, Kind, Policy, Protocol, SaidBy, Situation, Tally, WireEnding,
-    plan,
+    Asked, Cause, Client, Ending, Framing, Kind, Policy, SaidBy, Situation, Tally, WireEnding, plan,
 };
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Sleep;
 
+use super::broken::WireBroken;
 use super::conn::{Conn, Message};
 use super::exchange::{Chunk, Exchange};
 use super::http1::{self, Flushed};
@@ -27,7 +27,9 @@ use super::http2::{Delivery, LARGEST_CHUNK};
 use super::intake::{Intake, Next};
 use super::room;
 use super::socket::Departure;
-use crate::producer::{BoxError, Slot};
+use super::trailing::{SourceSays, Trailing};
+use crate::producer::{BoxError, Witness};
+use crate::tail::Link;
 
 /// The body of a response on its way to the wire. Made by [`serve`](crate::serve),
 /// [`app`](crate::app) and [`Layer`](crate::Layer).
@@ -37,20 +39,38 @@ pub struct WireBody<B> {
     policy: Arc<Policy>,
     client: Client,
     pub(crate) situation: Situation,
-    /// The trailer fields that can be sent on HTTP/1.1.
-    trailers: Vec<String>,
+    trailing: Trailing,
+    /// The trailer section, once all octets are handed over.
+    section: Option<Box<HeaderMap>>,
     /// Octets of a frame too large for one chunk.
     rest: Bytes,
     /// The frame that would fulfil the promise, until the end is known.
     held: Option<Bytes>,
     tally: Tally,
+    /// The promised length is sent.
+    keeps_length: bool,
     flushed: Option<Flushed>,
     /// Octets sent when the connection was last asked for room.
     asked_room: u64,
-    producer: Option<Arc<Slot>>,
+    producer: Option<Witness>,
     idle: Option<Pin<Box<Sleep>>>,
+    /// Where a tail below is told what it must know.
+    tail: Option<Arc<Link>>,
+    /// The ending that the tail below was asked to tell, and how long it has for that.
+    last_word: Option<Box<LastWord>>,
     step: Step,
 }
+
+/// An ending that the server said, while the application's body puts it in band.
+struct LastWord {
+    ending: Ending,
+    said_by: SaidBy,
+    time: Pin<Box<Sleep>>,
+}
+
+/// How long a tail has for the last word. Encoders around it answer at once; a body that runs in a task of its
+/// own needs a turn of it. What does not poll its inner body any more gets no tail.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 enum Step {
     Streaming,
@@ -60,49 +80,6 @@ enum Step {
     Over,
 }
 
-/// Why a body breaks: what hyper gets, and h2 asks for its reason.
-#[derive(Debug)]
-pub struct Signal {
-    #[cfg(feature = "listen")]
-    reason: Option<h2::Error>,
-    ending: &'static str,
-}
-
-impl fmt::Display for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the response ended as {}", self.ending)
-    }
-}
-
-impl StdError for Signal {
-    /// Only our own reset code: a reason from below must never choose the one on the wire.
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        #[cfg(feature = "listen")]
-        return self.reason.as_ref().map(|reason| reason as _);
-        #[cfg(not(feature = "listen"))]
-        return None;
-    }
-}
-
-impl Signal {
-    fn new(wire: WireEnding, ending: &'static str) -> Self {
-        #[cfg(feature = "listen")]
-        let reason = match wire {
-            WireEnding::ResetStream(code) => u32::try_from(code)
-                .ok()
-                .map(|code| h2::Error::from(h2::Reason::from(code))),
-            _ => None,
-        };
-        #[cfg(not(feature = "listen"))]
-        let _ = wire;
-        Self {
-            #[cfg(feature = "listen")]
-            reason,
-            ending,
-        }
-    }
-}
-
 /// What the layer knows of a response when its body is made.
 pub(crate) struct Parts {
     pub(crate) policy: Arc<Policy>,
@@ -110,9 +87,13 @@ pub(crate) struct Parts {
     pub(crate) situation: Situation,
     pub(crate) said_by: SaidBy,
     /// Who is told how large frames best are.
-    pub(crate) producer: Option<Arc<Slot>>,
-    pub(crate) trailers: Vec<String>,
+    pub(crate) producer: Option<Witness>,
+    /// A tail below, if there is one.
+    pub(crate) tail: Option<Arc<Link>>,
+    pub(crate) trailing: Trailing,
     pub(crate) promised: Option<u64>,
+    /// The promised length is sent; else it is only checked.
+    pub(crate) keeps_length: bool,
 }
 
 impl<B> WireBody<B>
@@ -127,17 +108,21 @@ where
             policy: parts.policy,
             client: parts.client,
             situation: parts.situation,
-            trailers: parts.trailers,
+            trailing: parts.trailing,
+            section: None,
             rest: Bytes::new(),
             held: None,
             tally: Tally {
                 promised: parts.promised,
                 ..Tally::default()
             },
+            keeps_length: parts.keeps_length,
             flushed: None,
             asked_room: 0,
             producer: parts.producer,
             idle: None,
+            tail: parts.tail,
+            last_word: None,
             step: Step::Streaming,
         }
     }
@@ -150,6 +135,11 @@ where
         self.tally.promised
     }
 
+    /// The length that is sent.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.tally.promised.filter(|_| self.keeps_length)
+    }
+
     /// Promises the length that became known while the head was held.
     pub(crate) fn promise(&mut self, octets: u64) {
         self.tally.promised = Some(octets);
@@ -160,10 +150,10 @@ where
         self.intake.substitute(octets);
     }
 
-    /// Sends nothing: the peer has left.
-    pub(crate) fn stop(&mut self) {
+    /// Sends nothing: the peer has left, or its request is refused unprocessed.
+    pub(crate) fn break_at_once(&mut self, wire: WireEnding) {
         self.intake.close();
-        self.step = Step::Breaking(WireEnding::Stop, None);
+        self.step = Step::Breaking(wire, None);
     }
 
     /// The head is about to go: from here on the body is what hyper polls.
@@ -171,7 +161,10 @@ where
         self.situation.framing = framing;
         self.flushed = self.conn().map(|conn| Flushed::now(conn));
         if let (Some(conn), Some(producer)) = (self.conn(), &self.producer) {
-            producer.advise(conn.room());
+            producer.slot().advise(conn.room());
+        }
+        if let Some(tail) = &self.tail {
+            tail.let_go();
         }
         if self.situation.framing == Framing::CloseDelimited
             && let Some(conn) = self.conn()
@@ -181,7 +174,7 @@ where
         let fulfilled = framing == Framing::ContentLength && self.tally.promised == Some(0);
         if self.is_end_stream() || fulfilled {
             // hyper never polls the body of a HEAD, 204 or 304, nor one that is empty.
-            self.complete(self.intake.said_by());
+            self.complete();
         }
     }
 
@@ -203,18 +196,21 @@ where
         if octets.is_empty() {
             return None;
         }
-        let proven = self.intake.is_over();
+        let proven = self.last_word.is_none() && self.intake.is_over();
         let before = self.tally;
         self.tally.produced += octets.len() as u64;
         let Some(promised) = self.tally.promised else {
             if proven {
-                self.complete(self.intake.said_by());
+                self.complete();
             }
             return Some(octets);
         };
         if self.held.is_some() || self.tally.produced > promised {
             let message = format!("more octets than the {promised} promised");
-            let end = before.unproven(octets.len());
+            let end = match self.keeps_length {
+                true => before.unproven(octets.len()),
+                false => octets.len().min((promised - before.produced) as usize),
+            };
             self.end(
                 Ending::Failed(Cause::new(Kind::LengthExceeded, message)),
                 SaidBy::Server,
@@ -225,60 +221,124 @@ where
             return Some(octets);
         }
         if proven {
-            self.complete(self.intake.said_by());
+            self.complete();
             return Some(octets);
         }
         self.held = Some(octets);
         None
     }
 
-    fn complete(&mut self, said_by: SaidBy) {
-        self.exchange
-            .say_and_plan(Ending::Complete, said_by, WireEnding::EndMark);
-        if self.situation.framing == Framing::CloseDelimited
-            && let Some(conn) = self.conn()
-        {
-            conn.close_delimited_whole();
-        }
-        self.intake.close();
-        self.step = Step::Over;
+    /// The body is whole and has no trailers of its own.
+    fn complete(&mut self) {
+        self.end(Ending::Complete, self.intake.said_by());
+    }
+
+    /// The body has ended.
+    fn end(&mut self, ending: Ending, said_by: SaidBy) {
+        let said = said_by != SaidBy::Source || !ending.is_complete();
+        self.conclude(ending, said_by, said, None);
     }
 
     /// The body has ended: what of the held frame may go, and what comes then.
-    fn end(&mut self, ending: Ending, said_by: SaidBy) {
-        let ending = match (ending, self.tally.promised) {
-            (Ending::Complete | Ending::Degraded(_), Some(promised))
-                if self.tally.produced < promised =>
-            {
-                let produced = self.tally.produced;
-                let message = format!("the body ended at octet {produced} of {promised} promised");
-                Ending::Failed(Cause::new(Kind::LengthShort, message))
-            }
-            (ending, _) => ending,
-        };
+    ///
+    /// Shapes: `said`, whether anybody said it; `fields`, the trailer section of the body.
+    fn conclude(&mut self, ending: Ending, said_by: SaidBy, said: bool, fields: Option<HeaderMap>) {
+        let ending = self.kept_promise(ending);
+        let mut situation = self.situation;
+        if !said {
+            // A source that stops has said nothing that could be told in its name.
+            situation.asked = Asked::No;
+        }
         let held = self.held.take();
-        let wire = plan(&ending, &self.situation);
-        if wire == WireEnding::EndMark {
+        let wire = plan(&ending, &situation);
+        if matches!(wire, WireEnding::EndMark | WireEnding::Declared) {
             self.rest = held.unwrap_or_default();
-            if ending.is_complete() {
-                self.complete(said_by);
-            } else {
-                self.exchange.say_and_plan(ending, said_by, wire);
-                self.intake.close();
-                self.step = Step::Over;
-                if let Some(conn) = self.conn() {
-                    conn.close_delimited_whole();
-                }
+            self.trail(&ending, wire, fields);
+            self.exchange.say_and_plan(ending, said_by, wire);
+            self.intake.close();
+            if self.situation.framing == Framing::CloseDelimited
+                && let Some(conn) = self.conn()
+            {
+                conn.close_delimited_whole();
             }
+            self.step = Step::Over;
             return;
         }
         self.exchange.say_and_plan(ending, said_by, wire);
         self.intake.close();
         if let Some(mut held) = held {
-            held.truncate(held.len() - 1);
+            // The octet that would fulfil the promise.
+            held.truncate(held.len() - usize::from(self.keeps_length));
             self.rest = held;
         }
         self.step = Step::Breaking(wire, None);
+    }
+
+    /// Ends the body in the middle. A tail below may tell a failure first; nothing else is waited for.
+    fn interrupt(&mut self, ending: Ending, said_by: SaidBy) {
+        let killed = self.conn().is_some_and(|conn| conn.killed().is_some());
+        match self.tail.take() {
+            Some(tail) if matches!(ending, Ending::Failed(_)) && !killed => {
+                self.exchange.say(ending.clone(), said_by);
+                tail.order(ending.clone());
+                self.last_word = Some(Box::new(LastWord {
+                    ending,
+                    said_by,
+                    time: Box::pin(tokio::time::sleep(LAST_WORD)),
+                }));
+            }
+            _ => self.end(ending, said_by),
+        }
+    }
+
+    /// The time for the last word is over, or the connection is.
+    fn poll_last_word(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.exchange.register(cx);
+        let over = self.conn().is_some_and(|conn| {
+            conn.killed().is_some() || (!self.is_http2() && conn.poll_departure(cx).is_ready())
+        });
+        match &mut self.last_word {
+            Some(word) if !over => word.time.as_mut().poll(cx),
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Ends as the tail below was asked to tell.
+    fn end_with_last_word(&mut self) {
+        if let Some(word) = self.last_word.take() {
+            self.end(word.ending, word.said_by);
+        }
+    }
+
+    /// The ending, or that of a body that is shorter than it promised.
+    fn kept_promise(&self, ending: Ending) -> Ending {
+        let produced = self.tally.produced;
+        match (ending, self.tally.promised) {
+            (Ending::Complete | Ending::Degraded(_), Some(promised))
+                if produced < promised && self.situation.framing != Framing::NoBody =>
+            {
+                let message = format!("the body ended at octet {produced} of {promised} promised");
+                Ending::Failed(Cause::new(Kind::LengthShort, message))
+            }
+            (ending, _) => ending,
+        }
+    }
+
+    /// Makes the trailer section.
+    fn trail(&mut self, ending: &Ending, wire: WireEnding, fields: Option<HeaderMap>) {
+        // What was produced beyond a promise is not sent.
+        let octets = self
+            .tally
+            .produced
+            .min(self.tally.promised.unwrap_or(u64::MAX));
+        let declared = (wire == WireEnding::Declared).then_some((ending, octets));
+        if fields.is_none() && declared.is_none() {
+            return;
+        }
+        let section = self.trailing.section(fields, declared);
+        let sent = section.fields.keys().map(ToString::to_string).collect();
+        self.exchange.trailers(sent, section.dropped);
+        self.section = Some(Box::new(section.fields)).filter(|fields| !fields.is_empty());
     }
 
     /// Hands octets to the HTTP implementation.
@@ -328,7 +388,7 @@ where
             } else {
                 room::LARGEST_FRAME
             };
-            producer.advise(conn.room().min(largest));
+            producer.slot().advise(conn.room().min(largest));
         }
         Poll::Ready(())
     }
@@ -366,7 +426,10 @@ where
     }
 
     /// Waits until everything yielded is delivered, then breaks.
-    fn poll_break(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Signal>>> {
+    fn poll_break(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, WireBroken>>> {
         let Step::Breaking(wire, delivery) = &mut self.step else {
             return Poll::Ready(None);
         };
@@ -379,10 +442,10 @@ where
                 return Poll::Pending;
             }
             self.exchange.signalled();
-            return Poll::Ready(Some(Err(self.signal(wire))));
+            return Poll::Ready(Some(Err(WireBroken::new(wire))));
         };
-        if wire == WireEnding::Stop {
-            return Poll::Ready(Some(Err(self.signal(wire))));
+        if wire == WireEnding::Stop || self.situation.untouched {
+            return Poll::Ready(Some(Err(WireBroken::new(wire))));
         }
         if self.situation.protocol.is_multiplexed() {
             if self.exchange.chunks.handed() == 0 {
@@ -403,11 +466,7 @@ where
             let grace = self.policy.grace.of(self.client, round_trip);
             http1::close(conn, wire, &self.exchange, grace);
         }
-        Poll::Ready(Some(Err(self.signal(wire))))
-    }
-
-    fn signal(&self, wire: WireEnding) -> Signal {
-        Signal::new(wire, "broken")
+        Poll::Ready(Some(Err(WireBroken::new(wire))))
     }
 }
 
@@ -427,31 +486,36 @@ where
     B::Error: Into<BoxError>,
 {
     type Data = Bytes;
-    type Error = Signal;
+    type Error = WireBroken;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Signal>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, WireBroken>>> {
         let this = self.get_mut();
         loop {
             if !this.rest.is_empty() {
                 let octets = std::mem::take(&mut this.rest);
                 return Poll::Ready(Some(Ok(this.hand_over(octets))));
             }
+            if let Some(fields) = this.section.take() {
+                return Poll::Ready(Some(Ok(Frame::trailers(*fields))));
+            }
             match this.step {
                 Step::Streaming => {}
                 Step::Breaking(..) => return this.poll_break(cx),
                 Step::Over => return Poll::Ready(None),
             }
-            if let Some(cause) = this.conn().and_then(|conn| conn.ordered()).cloned() {
-                this.end(Ending::Failed(cause), SaidBy::Server);
-                continue;
-            }
-            if this.poll_room(cx).is_pending() {
-                let (ending, said_by) = ready!(this.poll_interruption(cx));
-                this.end(ending, said_by);
-                continue;
+            if this.last_word.is_none() {
+                if let Some(cause) = this.conn().and_then(|conn| conn.ordered()).cloned() {
+                    this.interrupt(Ending::Failed(cause), SaidBy::Server);
+                    continue;
+                }
+                if this.poll_room(cx).is_pending() {
+                    let (ending, said_by) = ready!(this.poll_interruption(cx));
+                    this.interrupt(ending, said_by);
+                    continue;
+                }
             }
             match this.intake.poll_next(cx) {
                 Poll::Ready(Next::Octets(octets)) => {
@@ -460,43 +524,48 @@ where
                         return Poll::Ready(Some(Ok(this.hand_over(octets))));
                     }
                 }
-                Poll::Ready(Next::Trailers(fields)) => {
-                    if let Some(frame) = this.trailers(*fields) {
-                        return Poll::Ready(Some(Ok(frame)));
-                    }
+                Poll::Ready(Next::Complete | Next::Trailers(_) | Next::Broken(_))
+                    if this.last_word.is_some() =>
+                {
+                    this.end_with_last_word();
                 }
-                Poll::Ready(Next::Complete) => {
-                    this.end(Ending::Complete, this.intake.said_by());
-                }
+                Poll::Ready(Next::Trailers(fields)) => this.trailers(*fields),
+                Poll::Ready(Next::Complete) => this.complete(),
                 Poll::Ready(Next::Broken(broken)) => this.end(broken.0, broken.1),
+                Poll::Pending if this.last_word.is_some() => {
+                    ready!(this.poll_last_word(cx));
+                    this.end_with_last_word();
+                }
                 Poll::Pending => {
                     let interrupted = match this.poll_interruption(cx) {
                         Poll::Pending => this.poll_idle(cx),
                         interrupted => interrupted,
                     };
                     let (ending, said_by) = ready!(interrupted);
-                    this.end(ending, said_by);
+                    this.interrupt(ending, said_by);
                 }
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        if !self.rest.is_empty() || self.intake.held() > 0 || self.held.is_some() {
+        let waits = !self.rest.is_empty() || self.section.is_some();
+        if waits || self.intake.held() > 0 || self.held.is_some() {
             return false;
         }
         match self.step {
             Step::Over => true,
             Step::Breaking(..) => false,
             Step::Streaming => {
+                let empty = self.intake.is_over() && self.tally.promised.unwrap_or(0) == 0;
                 self.situation.framing == Framing::NoBody
-                    || (self.intake.is_over() && self.tally.promised.unwrap_or(0) == 0)
+                    || (empty && self.situation.asked == Asked::No)
             }
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.tally.promised {
+        match self.length() {
             Some(promised) => SizeHint::with_exact(promised.saturating_sub(self.tally.sent)),
             None => SizeHint::new(),
         }
@@ -508,51 +577,30 @@ where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    /// Trailers say "complete" by their position, so the promise must be kept first.
-    fn trailers(&mut self, fields: HeaderMap) -> Option<Frame<Bytes>> {
-        let short = self
-            .tally
-            .promised
-            .is_some_and(|promised| self.tally.produced < promised);
-        if short {
-            self.end(Ending::Complete, self.intake.said_by());
-            return None;
-        }
-        if self.held.is_some() && self.situation.framing != Framing::ContentLength {
-            self.intake.put_back(Next::Trailers(Box::new(fields)));
-            self.rest = self.held.take().unwrap_or_default();
-            return None;
-        }
-        let grpc = fields
-            .get("grpc-status")
-            .is_some_and(|status| status.as_bytes() != b"0");
-        if grpc {
-            let message = format!("grpc-status {:?}", fields["grpc-status"]);
-            let cause = Cause::new(Kind::GrpcStatus, message);
-            self.exchange
-                .say(Ending::Failed(cause), self.intake.said_by());
-        }
-        self.rest = self.held.take().unwrap_or_default();
-        self.complete(self.intake.said_by());
-        let names: Vec<_> = fields.keys().map(|name| name.to_string()).collect();
-        let sent = match self.situation.protocol {
-            Protocol::Http2 | Protocol::Http3 => names,
-            Protocol::Http11 if self.situation.framing == Framing::Chunked => {
-                let mut names = names;
-                names.retain(|name| self.trailers.contains(name));
-                names
+    /// The body has ended with a trailer section, which says "complete" by its position unless it
+    /// says otherwise.
+    fn trailers(&mut self, fields: HeaderMap) {
+        let said_by = self.intake.said_by();
+        let (ending, said) = match self.trailing.source_says(&fields, self.tally.produced) {
+            SourceSays::Nothing => (Ending::Complete, said_by != SaidBy::Source),
+            SourceSays::Complete => (Ending::Complete, true),
+            SourceSays::Otherwise(ending) => (ending, true),
+            SourceSays::GrpcFailed(cause) => {
+                self.exchange.say(Ending::Failed(cause), said_by);
+                (Ending::Complete, false)
             }
-            Protocol::Http10 | Protocol::Http11 => Vec::new(),
         };
-        if sent.is_empty() {
-            return None;
-        }
-        self.exchange.trailers(sent);
-        Some(Frame::trailers(fields))
+        self.conclude(ending, said_by, said, Some(fields));
     }
 }
 
 impl<B> WireBody<B> {
+    /// The server loop resets the stream in place of this body.
+    #[cfg(feature = "listen")]
+    pub(crate) fn reset_by_server(&self) {
+        self.exchange.signalled();
+    }
+
     /// Counts what was sent and leaves the record to whoever lets go last.
     fn account(&mut self) {
         let over = matches!(self.step, Step::Over);

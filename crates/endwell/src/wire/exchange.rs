@@ -5,29 +5,32 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Context;
 use std::time::{Duration, Instant, SystemTime};
 
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use endwell_core::{
-    Cause, Ending, Framing, Kind, Phase, Policy, Protocol, Record, SaidBy, Tally, WireEnding,
+    Cause, Ending, Framing, Kind, Phase, Protocol, Record, SaidBy, Tally, WireEnding,
 };
-use http::header::{ACCEPT, HOST, HeaderName, REFERER, USER_AGENT};
+use http::header::{HOST, HeaderName, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Request, Uri, Version};
 
 use super::conn::{Conn, Message, Progress};
 use super::remote::Remote;
 use crate::observe::Observer;
+use crate::producer::Witness;
 
 /// A request and its response. The last owner's drop writes the record.
 pub(crate) struct Exchange {
     pub(crate) conn: Option<Arc<Conn>>,
     key: AtomicUsize,
     pub(crate) protocol: Protocol,
-    facts: Option<Facts>,
+    facts: Facts,
     observer: Option<Arc<dyn Observer>>,
+    /// Tells the producer of the response how it ended.
+    witness: OnceLock<Witness>,
     state: Mutex<State>,
     waker: AtomicWaker,
     /// It counts among the requests under way.
@@ -35,7 +38,8 @@ pub(crate) struct Exchange {
     pub(crate) chunks: Chunks,
 }
 
-/// What the record says of the request; kept only if somebody observes.
+/// What the record says of the request. Kept also if nobody observes: whether the producer of
+/// the response will ask for its record is not known before the request is gone.
 struct Facts {
     ts: SystemTime,
     started: Instant,
@@ -80,6 +84,7 @@ struct State {
     written_at_head: u64,
     written_at_end: u64,
     trailers: Vec<String>,
+    trailers_dropped: Vec<String>,
 }
 
 impl State {
@@ -99,13 +104,13 @@ impl Exchange {
         conn: Option<Arc<Conn>>,
         observer: Option<Arc<dyn Observer>>,
     ) -> Arc<Self> {
-        let facts = observer.is_some().then(|| Facts::of(request));
         let exchange = Arc::new(Self {
             conn,
             key: AtomicUsize::new(0),
             protocol: protocol(request.version()),
-            facts,
+            facts: Facts::of(request),
             observer,
+            witness: OnceLock::new(),
             state: Mutex::new(State {
                 status: 0,
                 phase: Phase::Request,
@@ -119,6 +124,7 @@ impl Exchange {
                 written_at_head: 0,
                 written_at_end: 0,
                 trailers: Vec::new(),
+                trailers_dropped: Vec::new(),
             }),
             waker: AtomicWaker::new(),
             admitted: AtomicBool::new(false),
@@ -146,6 +152,11 @@ impl Exchange {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells this one, too, how it ended.
+    pub(crate) fn tells(&self, witness: Witness) {
+        let _ = self.witness.set(witness);
+    }
+
     /// Registers the task that drives the service or the body.
     pub(crate) fn register(&self, cx: &Context<'_>) {
         self.waker.register(cx.waker());
@@ -160,7 +171,7 @@ impl Exchange {
         if state.ending.is_none() {
             state.phase = Phase::Body;
         }
-        state.head_after = self.facts.as_ref().map(|facts| facts.started.elapsed());
+        state.head_after = Some(self.facts.started.elapsed());
         state.written_at_head = self.conn.as_ref().map_or(0, |conn| conn.written());
     }
 
@@ -187,10 +198,14 @@ impl Exchange {
         self.state().signal_in.get_or_insert(signal);
     }
 
-    pub(crate) fn trailers(&self, names: Vec<String>) {
+    /// The names of trailer fields that are sent, and of those that cannot be.
+    pub(crate) fn trailers(&self, sent: Vec<String>, dropped: Vec<String>) {
         let mut state = self.state();
-        state.trailers = names;
-        state.phase = Phase::Trailers;
+        if !sent.is_empty() {
+            state.phase = Phase::Trailers;
+        }
+        state.trailers = sent;
+        state.trailers_dropped = dropped;
     }
 
     /// Counts what was produced, and what was given to the transport.
@@ -250,7 +265,8 @@ impl Exchange {
         Some(sent.saturating_sub(conn.unacknowledged_at_close()?))
     }
 
-    fn record(&self, facts: &Facts, state: &mut State) -> Record {
+    fn record(&self, state: &mut State) -> Record {
+        let facts = &self.facts;
         let (ending, said_by) = self.finalise(state);
         let untouched = self
             .conn
@@ -284,6 +300,7 @@ impl Exchange {
             framing: state.framing,
             tally: state.tally,
             trailers_sent: std::mem::take(&mut state.trailers),
+            trailers_dropped: std::mem::take(&mut state.trailers_dropped),
             duration: facts.started.elapsed(),
             ttfb: state.head_after,
             request_id: text(facts.request_id.as_ref()),
@@ -343,10 +360,17 @@ impl Drop for Exchange {
                 || self.chunks.discarded.load(Ordering::Acquire) > 0;
             conn.note_request_over(cancelled);
         }
-        if let (Some(observer), Some(facts)) = (&self.observer, &self.facts) {
-            let record = self.record(facts, &mut self.state());
-            // This may run while a panic unwinds: a second one would end the process.
-            let _ = catch_unwind(AssertUnwindSafe(|| observer.ended(record)));
+        let witness = self.witness.get().filter(|witness| witness.is_asked());
+        if self.observer.is_some() || witness.is_some() {
+            let record = self.record(&mut self.state());
+            let told = witness.map(|witness| (witness, Box::new(record.clone())));
+            if let Some(observer) = &self.observer {
+                // This may run while a panic unwinds: a second one would end the process.
+                let _ = catch_unwind(AssertUnwindSafe(|| observer.ended(record)));
+            }
+            if let Some((witness, record)) = told {
+                witness.tell(Some(record));
+            }
         }
         if let Some(conn) = &self.conn {
             if *self.admitted.get_mut() {
@@ -494,17 +518,5 @@ impl Drop for Chunk {
     }
 }
 
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-
-/// What a policy says of the client of this request.
-pub(crate) fn client_of<B>(request: &Request<B>, policy: &Policy) -> endwell_core::Client {
-    let field = |name: &HeaderName| {
-        request
-            .headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
-    policy.client(field(&USER_AGENT), field(&ACCEPT), field(&SEC_FETCH_DEST))
-}

@@ -85,6 +85,7 @@ pub(crate) fn close(conn: &Conn, wire: WireEnding, exchange: &Arc<Exchange>, gra
         WireEnding::OpenChunk => Close::OpenChunk(exchange),
         WireEnding::ResetConnection => Close::Reset(exchange, grace),
         WireEnding::EndMark
+        | WireEnding::Declared
         | WireEnding::ResetStream(_)
         | WireEnding::Silence
         | WireEnding::Stop => Close::InOrder,

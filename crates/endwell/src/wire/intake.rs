@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use endwell_core::{Ending, SaidBy};
+use endwell_core::{Ending, Kind, SaidBy};
 use http::HeaderMap;
 use http_body::Body as HttpBody;
 
@@ -62,6 +62,14 @@ impl<B> Intake<B> {
         self.said_by
     }
 
+    /// A producer that went away, or panicked, said nothing.
+    fn who_said(&self, ending: &Ending) -> SaidBy {
+        match ending.cause().map(|cause| cause.kind) {
+            Some(Kind::ProducerDropped | Kind::ProducerPanicked) => SaidBy::Server,
+            _ => self.said_by,
+        }
+    }
+
     /// Gives up the application's body, and what it was doing with it.
     pub(crate) fn close(&mut self) {
         self.held = None;
@@ -76,11 +84,6 @@ impl<B> Intake<B> {
     pub(crate) fn substitute(&mut self, octets: Bytes) {
         self.close();
         self.held = Some(octets);
-    }
-
-    /// Takes this again next time.
-    pub(crate) fn put_back(&mut self, next: Next) {
-        self.next = Some(next);
     }
 
     /// Whether the end of what will come is known: trailers, or an ending.
@@ -182,7 +185,8 @@ where
             None => Next::Complete,
             Some(Err(error)) => {
                 let ending = ending_of(&*error.into());
-                Next::Broken(Box::new((ending, self.said_by)))
+                let said_by = self.who_said(&ending);
+                Next::Broken(Box::new((ending, said_by)))
             }
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(octets) => Next::Octets(octets),

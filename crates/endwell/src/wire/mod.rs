@@ -24,6 +24,10 @@ pub(crate) mod exchange;
 
 pub(crate) mod intake;
 
+pub(crate) mod broken;
+
+pub(crate) mod trailing;
+
 mod http1;
 
 mod http2;

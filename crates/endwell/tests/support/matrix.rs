@@ -334,7 +334,7 @@ impl Servers {
     pub fn start(setup: &Setup) -> Self {
         let policy = |setup: Setup| {
             setup.policy(|policy| {
-                policy.idle_deadline = Some(Duration::from_millis(400));
+                policy.idle_deadline = Some(Duration::from_secs(1));
                 policy.http10_hold.octets = 1;
             })
         };

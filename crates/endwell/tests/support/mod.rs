@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use endwell::{Policy, Record, Shutdown};
+use endwell::{Limits, Policy, Record, Rule, Shutdown};
 
 /// Which server loop drives the connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,9 @@ pub struct Server {
 pub struct Setup {
     pub tls: bool,
     pub policy: Policy,
+    pub rules: Vec<Rule>,
+    /// Of our own server loop only.
+    pub limits: Limits,
     pub drain: Duration,
     pub server_loop: Loop,
 }
@@ -58,6 +61,8 @@ impl Default for Setup {
         Self {
             tls: false,
             policy: Policy::default(),
+            rules: Vec::new(),
+            limits: Limits::default(),
             drain: Duration::from_secs(30),
             server_loop: Loop::Ours,
         }
@@ -74,6 +79,11 @@ impl Setup {
 
     pub fn policy(mut self, change: impl FnOnce(&mut Policy)) -> Self {
         change(&mut self.policy);
+        self
+    }
+
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
         self
     }
 
@@ -103,15 +113,22 @@ impl Setup {
         let (ended, done) = std::sync::mpsc::channel();
         runtime.spawn(async move {
             match self.server_loop {
-                Loop::Ours => endwell::serve(listener, app)
-                    .policy(self.policy)
-                    .observer(observer)
-                    .shutdown(stop)
-                    .drain(self.drain)
-                    .await
-                    .expect("the server runs"),
+                Loop::Ours => {
+                    let server = endwell::serve(listener, app)
+                        .policy(self.policy)
+                        .limits(self.limits)
+                        .observer(observer)
+                        .shutdown(stop)
+                        .drain(self.drain);
+                    let server = self
+                        .rules
+                        .into_iter()
+                        .fold(server, |it, rule| it.rule(rule));
+                    server.await.expect("the server runs");
+                }
                 Loop::Stock => {
                     let app = endwell::app(app).policy(self.policy).observer(observer);
+                    let app = self.rules.into_iter().fold(app, |it, rule| it.rule(rule));
                     axum::serve(listener, app).await.expect("the server runs");
                 }
             }

@@ -3,7 +3,7 @@
 //! Reads: seconds since 1970. Gives: the time of a header, and the extra field that tells it
 //! exactly.
 
-use time::{Month, OffsetDateTime};
+use time::OffsetDateTime;
 
 use super::octets::{put16, put32, put64};
 
@@ -27,7 +27,7 @@ pub(super) fn of_header(modified: i64) -> (u16, u16) {
         return LAST;
     }
     let (hour, minute, second) = time.to_hms();
-    let month = u16::from(u8::from(Month::from(time.month())));
+    let month = u16::from(u8::from(time.month()));
     let date = year << 9 | month << 5 | u16::from(time.day());
     let time = u16::from(hour) << 11 | u16::from(minute) << 5 | u16::from(second / 2);
     (time, date)

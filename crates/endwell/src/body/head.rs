@@ -1,0 +1,44 @@
+//! Status and fields of a response, kept beside its body until it becomes a response.
+
+use endwell_core::Cause;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+/// What a body's response will say before it.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    pub(super) fields: HeaderMap,
+}
+
+impl Head {
+    pub(super) fn content_type<V>(&mut self, value: V) -> Result<(), Cause>
+    where
+        V: TryInto<HeaderValue, Error: Into<http::Error>>,
+    {
+        let value = value
+            .try_into()
+            .map_err(|error| wrong(&CONTENT_TYPE, error))?;
+        self.fields.insert(CONTENT_TYPE, value);
+        Ok(())
+    }
+
+    pub(super) fn header<N, V>(&mut self, name: N, value: V) -> Result<(), Cause>
+    where
+        N: TryInto<HeaderName, Error: Into<http::Error>>,
+        V: TryInto<HeaderValue, Error: Into<http::Error>>,
+    {
+        let name = name.try_into().map_err(|error| {
+            Cause::producer(format!("a field of the response: {}", error.into()))
+        })?;
+        let value = value.try_into().map_err(|error| wrong(&name, error))?;
+        let added = self.fields.try_append(name, value);
+        added
+            .map(drop)
+            .map_err(|error| Cause::producer(format!("a field of the response: {error}")))
+    }
+}
+
+fn wrong(name: &HeaderName, error: impl Into<http::Error>) -> Cause {
+    Cause::producer(format!("field {name} of the response: {}", error.into()))
+}

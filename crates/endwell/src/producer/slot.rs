@@ -1,0 +1,257 @@
+//! The room between a producer and its body, and what both may know of each other.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use endwell_core::{Cause, Ending, Record};
+use http::HeaderMap;
+use tokio::sync::Notify;
+
+use super::ClientGone;
+
+/// Before a connection has advised anything: small, so that the first octet leaves early.
+const FRAME: usize = 8 * 1024;
+
+/// Frames that may wait for the body when their producer runs beside it.
+///
+/// As many as a plain channel usually has: a task or thread that makes small frames is then woken
+/// once for several of them.
+const FRAMES: usize = 16;
+
+/// How many frames may wait for the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// One: the producer is polled by the body itself, and would gain nothing by working ahead.
+    One,
+    /// [`FRAMES`], while they hold less than the one frame that the connection advises.
+    Several,
+}
+
+/// The room between a producer and its body.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    state: Mutex<State>,
+    room: Room,
+    /// Octets that the next frame best has.
+    advised: AtomicUsize,
+    /// Nobody reads the body any more.
+    abandoned: AtomicBool,
+    /// How many may still tell how the response ended.
+    pub(super) witnesses: AtomicUsize,
+    /// What they told; `None` if the last one had nothing to tell.
+    pub(super) record: OnceLock<Option<Box<Record>>>,
+    /// Wakes whoever waits for one of the two.
+    pub(super) changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    frame: Option<Bytes>,
+    /// Those after it.
+    more: VecDeque<Bytes>,
+    /// Octets of all of them.
+    octets: usize,
+    trailers: Option<HeaderMap>,
+    degraded: Option<Cause>,
+    said: Option<Ending>,
+    body: Option<Waker>,
+    producer: Option<Waker>,
+}
+
+impl State {
+    /// Whether another frame may wait, as far as so many frames and octets leave room.
+    fn has_room(&self, room: Room, frames: usize, octets: usize) -> bool {
+        match room {
+            Room::One => self.frame.is_none(),
+            Room::Several => {
+                self.frame.is_none() || (self.more.len() + 1 < frames && self.octets < octets)
+            }
+        }
+    }
+
+    fn put(&mut self, frame: Bytes) {
+        self.octets += frame.len();
+        match self.frame {
+            None => self.frame = Some(frame),
+            Some(_) => self.more.push_back(frame),
+        }
+    }
+
+    fn take(&mut self) -> Option<Bytes> {
+        let frame = self.frame.take()?;
+        self.octets -= frame.len();
+        self.frame = self.more.pop_front();
+        Some(frame)
+    }
+}
+
+impl Slot {
+    pub(super) fn new(room: Room) -> Self {
+        Self {
+            state: Mutex::default(),
+            room,
+            advised: AtomicUsize::new(FRAME),
+            abandoned: AtomicBool::new(false),
+            witnesses: AtomicUsize::new(0),
+            record: OnceLock::new(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The connection has room for frames of so many octets.
+    pub(crate) fn advise(&self, octets: usize) {
+        self.advised.store(octets, Ordering::Relaxed);
+    }
+
+    /// Octets that the next frame best has.
+    pub(super) fn advised(&self) -> usize {
+        self.advised.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nobody reads the body any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+
+    /// Takes the octets if there is room; `None` in them says that they were taken.
+    pub(super) fn poll_put(
+        &self,
+        octets: &mut Option<Bytes>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ClientGone>> {
+        self.put(octets, |state| keep(&mut state.producer, cx))
+    }
+
+    /// The same for someone who does not wait.
+    pub(super) fn try_put(&self, octets: &mut Option<Bytes>) -> Poll<Result<(), ClientGone>> {
+        self.put(octets, |_| {})
+    }
+
+    fn put(
+        &self,
+        octets: &mut Option<Bytes>,
+        wait: impl FnOnce(&mut State),
+    ) -> Poll<Result<(), ClientGone>> {
+        let mut state = self.lock();
+        // Looked at under the lock: `abandon` takes it after this was set, and then wakes.
+        if self.is_abandoned() {
+            return Poll::Ready(Err(ClientGone));
+        }
+        if !state.has_room(self.room, FRAMES, self.advised()) {
+            wait(&mut state);
+            return Poll::Pending;
+        }
+        if let Some(octets) = octets.take() {
+            state.put(octets);
+        }
+        let body = state.body.take();
+        drop(state);
+        wake(body);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes the last octets, for which there is always room, and how the body ends after them.
+    ///
+    /// Without an ending somebody else will say it.
+    pub(super) fn say(&self, last: Bytes, ending: Option<Ending>) {
+        let mut state = self.lock();
+        if state.said.is_none() {
+            if !last.is_empty() && !self.is_abandoned() {
+                state.put(last);
+            }
+            state.said = ending;
+        }
+        let body = state.body.take();
+        drop(state);
+        wake(body);
+    }
+
+    /// Takes the next frame (`Some`), or tells that an ending counts and no frame is left (`None`).
+    ///
+    /// While `work` that may still fail runs, only a failure counts. Frame and ending are looked
+    /// at under one lock: a producer in another task may hand over its last octets and say its
+    /// ending between two looks.
+    pub(crate) fn poll_take(&self, work: bool, cx: &Context<'_>) -> Poll<Option<Bytes>> {
+        let mut state = self.lock();
+        if let Some(frame) = state.take() {
+            // Woken at half, so that it has something to do before it waits again.
+            let half = state.has_room(self.room, FRAMES / 2, self.advised() / 2);
+            let producer = state.producer.take_if(|_| half);
+            drop(state);
+            wake(producer);
+            return Poll::Ready(Some(frame));
+        }
+        let counts = match &state.said {
+            Some(Ending::Failed(_)) => true,
+            Some(Ending::Complete | Ending::Degraded(_) | Ending::Cancelled(_)) => !work,
+            None => false,
+        };
+        if counts {
+            return Poll::Ready(None);
+        }
+        keep(&mut state.body, cx);
+        Poll::Pending
+    }
+
+    /// Keeps trailer fields for a complete end.
+    pub(super) fn trailers(&self, fields: HeaderMap) {
+        self.lock().trailers = Some(fields);
+    }
+
+    /// Keeps the first cause of a degraded end.
+    pub(super) fn degrade(&self, cause: Cause) {
+        self.lock().degraded.get_or_insert(cause);
+    }
+
+    /// How a producer that has produced all ends: complete, or degraded.
+    pub(super) fn whole(&self) -> Ending {
+        let degraded = self.lock().degraded.take();
+        degraded.map_or(Ending::Complete, Ending::Degraded)
+    }
+
+    /// The ending that was said, once.
+    pub(crate) fn take_said(&self) -> Option<(Ending, Option<HeaderMap>)> {
+        let mut state = self.lock();
+        let ending = state.said.clone()?;
+        Some((ending, state.trailers.take()))
+    }
+
+    /// Ends as failed whatever was said: a closure that returns an error did not finish.
+    pub(crate) fn overrule(&self, cause: Cause) {
+        self.lock().said = Some(Ending::Failed(cause));
+    }
+
+    /// The body is gone: the producer's next call learns of it.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+        let mut state = self.lock();
+        let frames = (state.frame.take(), std::mem::take(&mut state.more));
+        state.octets = 0;
+        let producer = state.producer.take();
+        drop(state);
+        // Outside the lock: the owner of these octets may be anybody's code.
+        drop(frames);
+        wake(producer);
+        self.changed.notify_waiters();
+    }
+}
+
+fn keep(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *slot = Some(cx.waker().clone()),
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

@@ -1,0 +1,3 @@
+module endwell/peers/reader
+
+go 1.19
