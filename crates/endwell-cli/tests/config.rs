@@ -31,6 +31,7 @@ fn sample(key: &Key) -> String {
     match (key.kind(), key.name()) {
         (Kind::Switch, _) => (!is_on(key)).to_string(),
         (Kind::Number, "max-header-size") => "17000".to_owned(),
+        (Kind::Number, "zip-level") => "7".to_owned(),
         (Kind::Text, "auth") => "ann:hash".to_owned(),
         (Kind::Text, "allow" | "deny") => "192.0.2.0/24".to_owned(),
         (Kind::Number, _) => "17".to_owned(),

@@ -7,7 +7,7 @@ pub(super) const STYLE: &str = include_str!("style.css");
 
 /// The page needs its style, which is named by its hash (CSP level 3, section 6.7.3.3), and nothing else.
 pub(super) const POLICY: &str = "default-src 'none'; \
-     style-src 'sha256-sGc6MU6UrMWzimmKNzLB7P/Gz25ILuqr5G1Xk7c7DLU='; \
+     style-src 'sha256-FdlaH6BBNTMGSBbj1rUC3aLUVenOJp6ygnU4QvPx8Vc='; \
      base-uri 'none'; form-action 'none'";
 
 #[cfg(test)]
