@@ -7,10 +7,12 @@ use axum::body::Body as AxumBody;
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::get;
-use endwell::{Cause, SaidBy};
+use bytes::Bytes;
+use endwell::{Body, Cause, SaidBy};
 use endwell_lab::observe::{Pace, Seen, http1, http2};
 use futures_util::StreamExt;
 use support::{Server, Setup};
+use tower_http::compression::CompressionLayer;
 
 /// Asks over HTTP/1.1, then over HTTP/2.
 fn ask(server: &Server, path: &str, fields: &[(&str, &str)]) -> [Seen; 2] {
@@ -64,5 +66,32 @@ fn a_failure_that_middleware_swallowed_is_not_told_as_complete() {
     }
     for target in ["/failing?h1", "/failing?h2"] {
         assert_eq!(server.record(target).said_by, SaidBy::Source, "{target}");
+    }
+}
+
+#[test]
+fn a_promise_is_checked_where_compression_takes_it_away() {
+    let rows = |rows: usize| {
+        let row = Bytes::from(vec![b'x'; 1000]);
+        let rows = std::iter::repeat_n(row, rows).map(Ok::<_, std::io::Error>);
+        Body::from_stream(futures_util::stream::iter(rows)).content_type("text/plain")
+    };
+    let app = Router::new()
+        .route("/kept", get(move || async move { rows(4).promise(4000) }))
+        .route("/short", get(move || async move { rows(3).promise(4000) }))
+        .route("/over", get(move || async move { rows(5).promise(4000) }))
+        .layer(CompressionLayer::new());
+    let server = Setup::default().start(app);
+    for seen in ask(&server, "/kept", &[("accept-encoding", "gzip")]) {
+        assert!(seen.is_complete(), "{}", seen.verdict_line());
+    }
+    for (path, kind) in [("/short", "length_short"), ("/over", "length_exceeded")] {
+        for seen in ask(&server, path, &[("accept-encoding", "gzip")]) {
+            assert!(!seen.is_complete(), "{path}: {}", seen.verdict_line());
+        }
+        for version in ["h1", "h2"] {
+            let record = server.record(&format!("{path}?{version}"));
+            assert_eq!(record.error_type(), Some(kind), "{path}");
+        }
     }
 }
