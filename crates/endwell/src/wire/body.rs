@@ -148,6 +148,25 @@ where
         self.tally.promised = Some(octets);
     }
 
+    /// Lets the held octets of a degraded body go where it may end clean: all of them are known.
+    ///
+    /// # Errors
+    /// The ending, which takes the place of the head.
+    pub(crate) fn release(
+        &mut self,
+        ending: Ending,
+        said_by: SaidBy,
+    ) -> Result<(), (Ending, SaidBy)> {
+        if plan(&ending, &self.situation) != WireEnding::EndMark {
+            return Err((ending, said_by));
+        }
+        if self.situation.framing == Framing::CloseDelimited {
+            self.promise(self.intake.held() as u64);
+        }
+        self.intake.put_back(ending, said_by);
+        Ok(())
+    }
+
     /// Sends these octets in place of the application's body.
     pub(crate) fn substitute(&mut self, octets: Bytes) {
         self.intake.substitute(octets);
