@@ -229,7 +229,8 @@ pub enum Unprotected {
 /// When a degraded document ends clean in a browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DegradedDocuments {
-    /// Only when no cache may reuse the response.
+    /// Only when no cache may reuse the response: `no-store`, or `private` with `no-cache` or `max-age=0`,
+    /// no leave to use it stale, and no field that tells some caches otherwise (`CDN-Cache-Control`).
     WhenPrivate,
     /// Always end clean.
     Always,

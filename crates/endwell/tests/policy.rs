@@ -231,3 +231,25 @@ fn one_request_too_many_is_refused_before_the_application_sees_it() {
     };
     assert_eq!(again.body, b"it was seen");
 }
+
+#[test]
+fn h10_degraded_page_that_may_end_clean_is_the_page() {
+    let page = || async {
+        let body = endwell::stream(|mut producer| async move {
+            producer.send("all but one part").await?;
+            producer.degrade("a part");
+            Ok(producer.finish())
+        });
+        (Extension(Override::new().tell(Severity::Fatal)), body)
+    };
+    let server = Setup::default().start(Router::new().route("/page", get(page)));
+    let request = endwell_lab::observe::http1::Request::get10("/page");
+    let seen = endwell_lab::observe::http1::observe(
+        server.addr,
+        None,
+        &request,
+        &endwell_lab::observe::Pace::fast(),
+    );
+    assert_eq!(seen.body, b"all but one part", "{}", seen.verdict_line());
+    assert!(seen.is_complete(), "{}", seen.verdict_line());
+}

@@ -8,6 +8,8 @@ mod broken;
 
 mod head;
 
+mod promise;
+
 mod closure;
 
 mod reader;
@@ -36,6 +38,7 @@ pub use self::broken::Broken;
 pub(crate) use self::broken::ending_of;
 use self::closure::{Work, poll_closure};
 use self::head::Head;
+use self::promise::Promise;
 pub use self::tailed::with_tail;
 #[cfg(feature = "listen")]
 pub use self::writer::writer;
@@ -139,7 +142,7 @@ pub fn channel() -> (Producer, Body) {
 pub struct Body {
     source: Source,
     said_by: SaidBy,
-    promised: Option<u64>,
+    promise: Promise,
     /// Status and fields, if any were given.
     head: Option<Box<Head>>,
     may_trail: Vec<HeaderName>,
@@ -166,7 +169,7 @@ impl Body {
         Self {
             source,
             said_by,
-            promised: None,
+            promise: Promise::default(),
             head: None,
             may_trail: Vec::new(),
             breaking: None,
@@ -184,7 +187,7 @@ impl Body {
     pub fn full(octets: impl Into<Bytes>) -> Self {
         let octets = octets.into();
         let mut body = Self::new(Source::Full(None), SaidBy::Producer);
-        body.promised = Some(octets.len() as u64);
+        body.promise = Promise::of(Some(octets.len() as u64));
         body.ended = octets.is_empty();
         body.source = Source::Full(Some(octets).filter(|octets| !octets.is_empty()));
         body
@@ -231,7 +234,7 @@ impl Body {
     fn foreign(body: Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>) -> Self {
         let promised = body.size_hint().exact();
         let mut this = Self::new(Source::Foreign(body), SaidBy::Source);
-        this.promised = promised;
+        this.promise = Promise::of(promised);
         this
     }
 
@@ -241,7 +244,8 @@ impl Body {
     /// longer has failed.
     #[must_use]
     pub fn promise(mut self, octets: u64) -> Self {
-        self.promised = Some(octets);
+        self.promise = Promise::of(Some(octets));
+        self.ended &= octets == 0;
         self
     }
 
@@ -306,7 +310,7 @@ impl Body {
             self.let_go();
             self.source = Source::Full(None);
             self.said_by = SaidBy::Producer;
-            self.promised = None;
+            self.promise = Promise::default();
             self.ended = false;
             self.breaking = Some((Broken(Ending::Failed(cause)), 0));
         }
@@ -402,13 +406,62 @@ impl Body {
         }
     }
 
+    /// What the source has, or the end that it says.
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let slot = match &mut self.source {
+            Source::Closure { witness, work } => {
+                match ready!(poll_closure(witness.slot(), work, cx)) {
+                    Some(octets) => return Poll::Ready(Some(Ok(Frame::data(octets)))),
+                    None => witness.slot(),
+                }
+            }
+            Source::Channel { witness } => match ready!(witness.slot().poll_take(false, cx)) {
+                Some(octets) => return Poll::Ready(Some(Ok(Frame::data(octets)))),
+                None => witness.slot(),
+            },
+            Source::Foreign(body) => {
+                // Caught here and not only outermost, so that an encoder outside hands over what it has.
+                let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll_frame(cx)));
+                let ending = match polled {
+                    Ok(Poll::Pending) => return Poll::Pending,
+                    // Trailers end the body: as complete if it has given what it promised.
+                    Ok(Poll::Ready(Some(Ok(frame))))
+                        if !frame.is_trailers() || self.promise.is_kept() =>
+                    {
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                    Ok(Poll::Ready(Some(Ok(_)))) => Ending::Complete,
+                    Ok(Poll::Ready(Some(Err(error)))) => ending_of(&*error),
+                    Ok(Poll::Ready(None)) => Ending::Complete,
+                    Err(panic) => Ending::Failed(panicked(&*panic)),
+                };
+                return self.end(ending, None, cx);
+            }
+            Source::Full(octets) => match octets.take() {
+                Some(octets) => {
+                    self.ended = self.promise.octets == Some(octets.len() as u64);
+                    return Poll::Ready(Some(Ok(Frame::data(octets))));
+                }
+                None => return self.end(Ending::Complete, None, cx),
+            },
+        };
+        match slot.take_said() {
+            Some((ending, trailers)) => self.end(ending, trailers, cx),
+            None => {
+                let message = "the closure returned before its producer said how it ended";
+                let cause = Cause::new(Kind::ProducerDropped, message);
+                self.end(Ending::Failed(cause), None, cx)
+            }
+        }
+    }
+
     fn end(
         &mut self,
         ending: Ending,
         trailers: Option<HeaderMap>,
         cx: &Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        match ending {
+        match self.promise.judge(ending) {
             Ending::Complete => {
                 self.ended = true;
                 Poll::Ready(trailers.map(|fields| Ok(Frame::trailers(fields))))
@@ -470,56 +523,28 @@ impl HttpBody for Body {
         if this.ended {
             return Poll::Ready(None);
         }
-        let slot = match &mut this.source {
-            Source::Closure { witness, work } => {
-                match ready!(poll_closure(witness.slot(), work, cx)) {
-                    Some(octets) => return Poll::Ready(Some(Ok(Frame::data(octets)))),
-                    None => witness.slot(),
-                }
-            }
-            Source::Channel { witness } => match ready!(witness.slot().poll_take(false, cx)) {
-                Some(octets) => return Poll::Ready(Some(Ok(Frame::data(octets)))),
-                None => witness.slot(),
-            },
-            Source::Foreign(body) => {
-                // Caught here and not only outermost, so that an encoder outside hands over what it has.
-                let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll_frame(cx)));
-                let ending = match polled {
-                    Ok(Poll::Pending) => return Poll::Pending,
-                    Ok(Poll::Ready(Some(Ok(frame)))) => return Poll::Ready(Some(Ok(frame))),
-                    Ok(Poll::Ready(Some(Err(error)))) => ending_of(&*error),
-                    Ok(Poll::Ready(None)) => Ending::Complete,
-                    Err(panic) => Ending::Failed(panicked(&*panic)),
-                };
-                return this.end(ending, None, cx);
-            }
-            Source::Full(octets) => {
-                this.ended = true;
-                return Poll::Ready(octets.take().map(|octets| Ok(Frame::data(octets))));
-            }
-        };
-        match slot.take_said() {
-            Some((ending, trailers)) => this.end(ending, trailers, cx),
-            None => {
-                let message = "the closure returned before its producer said how it ended";
-                let cause = Cause::new(Kind::ProducerDropped, message);
-                this.end(Ending::Failed(cause), None, cx)
-            }
+        if this.promise.is_exceeded() {
+            return this.end(Ending::Complete, None, cx);
         }
+        let polled = this.poll_source(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            this.promise.give(frame.data_ref().map_or(0, Bytes::len));
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Foreign(body) => {
-                self.breaking.is_none() && (self.ended || body.is_end_stream())
+                let over = self.promise.is_kept() && body.is_end_stream();
+                self.breaking.is_none() && (self.ended || over)
             }
             Source::Closure { .. } | Source::Channel { .. } | Source::Full(_) => self.ended,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.promised
-            .map_or_else(SizeHint::new, SizeHint::with_exact)
+        self.promise.hint()
     }
 }
 
@@ -533,7 +558,7 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body")
             .field("said_by", &self.said_by)
-            .field("promised", &self.promised)
+            .field("promised", &self.promise.octets)
             .field("ended", &self.ended)
             .finish_non_exhaustive()
     }

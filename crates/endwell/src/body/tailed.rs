@@ -48,7 +48,7 @@ impl Body {
             polled.unwrap_or_else(|panic| self.end(Ending::Failed(panicked(&*panic)), None, cx));
         match polled {
             Poll::Ready(Some(Err(broken))) => {
-                polled = match tail.last_octets(broken.ending(), self.promised) {
+                polled = match tail.last_octets(broken.ending(), self.promise.octets) {
                     Some(octets) => {
                         self.ended = false;
                         self.breaking = Some((broken, ROUNDS));

@@ -18,9 +18,9 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 
+use super::caches::may_reuse;
 use super::hold::HowToHold;
 use super::kept;
-use super::lists::lists;
 use super::settings::Settings;
 use super::trailing::{Announcing, Wishes};
 use crate::body::Marker;
@@ -193,7 +193,7 @@ impl Asked {
             tls: conn.is_some_and(|conn| conn.tls),
             signals: conn.map_or(Signals::FramingOnly, |conn| conn.signals),
             open_chunk: self.policy.open_chunk.is_for(self.client),
-            document: match (self.client.document, is_private(headers)) {
+            document: match (self.client.document, !may_reuse(headers)) {
                 (false, _) => Document::No,
                 (true, true) => Document::Private,
                 (true, false) => Document::Shared,
@@ -417,10 +417,4 @@ fn status_has_body(status: StatusCode) -> bool {
     !status.is_informational()
         && status != StatusCode::NO_CONTENT
         && status != StatusCode::NOT_MODIFIED
-}
-
-/// Whether no cache may reuse the response without asking.
-fn is_private(headers: &HeaderMap) -> bool {
-    let has = |directive| lists(headers, &CACHE_CONTROL, directive);
-    has("no-store") || (has("private") && (has("no-cache") || has("max-age=0")))
 }

@@ -19,6 +19,8 @@ mod kept;
 
 mod lists;
 
+mod caches;
+
 mod trailing;
 
 mod asked;

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 
 use endwell_core::fields::wants_ending;
 use endwell_core::{Asked, Framing, Policy, Protocol, SaidBy, Signal, TrailerRoom};
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, TE, TRAILER};
+use http::header::{CONTENT_LENGTH, TE, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::caches::may_store;
 use super::lists::{lists, members};
 use crate::trailers::ENDING;
 use crate::wire::trailing::Trailing;
@@ -116,8 +117,8 @@ impl Wishes {
         };
         match self.ending && self.te_trailers && will_be_said {
             false => Asked::No,
-            true if lists(headers, &CACHE_CONTROL, "no-store") => Asked::Unstorable,
-            true => Asked::Storable,
+            true if may_store(headers) => Asked::Storable,
+            true => Asked::Unstorable,
         }
     }
 }
@@ -145,6 +146,8 @@ fn announce(may_trail: &[HeaderName], asked: Asked, headers: &mut HeaderMap) -> 
 
 #[cfg(test)]
 mod tests {
+    use http::header::CACHE_CONTROL;
+
     use super::*;
 
     fn announced(

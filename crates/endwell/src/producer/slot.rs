@@ -247,6 +247,11 @@ impl Slot {
         degraded.map_or(Ending::Complete, Ending::Degraded)
     }
 
+    /// Whether the producer has said that the body is complete.
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.lock().said, Some(Ending::Complete))
+    }
+
     /// The ending that was said, once.
     pub(crate) fn take_said(&self) -> Option<(Ending, Option<HeaderMap>)> {
         let mut state = self.lock();

@@ -148,6 +148,25 @@ where
         self.tally.promised = Some(octets);
     }
 
+    /// Lets the held octets of a degraded body go where it may end clean: all of them are known.
+    ///
+    /// # Errors
+    /// The ending, which takes the place of the head.
+    pub(crate) fn release(
+        &mut self,
+        ending: Ending,
+        said_by: SaidBy,
+    ) -> Result<(), (Ending, SaidBy)> {
+        if plan(&ending, &self.situation) != WireEnding::EndMark {
+            return Err((ending, said_by));
+        }
+        if self.situation.framing == Framing::CloseDelimited {
+            self.promise(self.intake.held() as u64);
+        }
+        self.intake.put_back(ending, said_by);
+        Ok(())
+    }
+
     /// Sends these octets in place of the application's body.
     pub(crate) fn substitute(&mut self, octets: Bytes) {
         self.intake.substitute(octets);
@@ -233,7 +252,20 @@ where
 
     /// The body is whole and has no trailers of its own.
     fn complete(&mut self) {
-        self.end(Ending::Complete, self.intake.said_by());
+        self.end(Ending::Complete, self.who_completes());
+    }
+
+    /// Who says that the body is whole.
+    ///
+    /// One that others made of a producer's body may stop before the producer has finished: an
+    /// error that they swallow, a part that they take. That end nobody said.
+    fn who_completes(&self) -> SaidBy {
+        let taken = self.situation.framing != Framing::NoBody
+            && matches!(&self.producer, Some(producer) if !producer.slot().is_whole());
+        match taken {
+            true => SaidBy::Source,
+            false => self.intake.said_by(),
+        }
     }
 
     /// The body has ended.
@@ -590,7 +622,7 @@ where
     /// The body has ended with a trailer section, which says "complete" by its position unless it
     /// says otherwise.
     fn trailers(&mut self, fields: HeaderMap) {
-        let said_by = self.intake.said_by();
+        let said_by = self.who_completes();
         let (ending, said) = match self.trailing.source_says(&fields, self.tally.produced) {
             SourceSays::Nothing => (Ending::Complete, said_by != SaidBy::Source),
             SourceSays::Complete => (Ending::Complete, true),

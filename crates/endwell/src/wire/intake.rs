@@ -86,6 +86,11 @@ impl<B> Intake<B> {
         self.held = Some(octets);
     }
 
+    /// Keeps an ending for its turn, behind the octets that are held.
+    pub(crate) fn put_back(&mut self, ending: Ending, said_by: SaidBy) {
+        self.next = Some(Next::Broken(Box::new((ending, said_by))));
+    }
+
     /// Whether the end of what will come is known: trailers, or an ending.
     pub(crate) fn knows_its_end(&self) -> bool {
         self.next.is_some()
