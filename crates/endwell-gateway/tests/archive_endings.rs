@@ -42,7 +42,9 @@ const FAULTS: [(&str, Fault); 7] = [
         "unreadable",
         Fault {
             // For the superuser its status has changed, which counts as well.
-            change: |tree| fs::set_permissions(tree.join("b"), Permissions::from_mode(0o000)).unwrap(),
+            change: |tree| {
+                fs::set_permissions(tree.join("b"), Permissions::from_mode(0o000)).unwrap()
+            },
             between: true,
             says: "tree/b ",
         },
