@@ -15,7 +15,7 @@ use crate::stage::{LARGE, Late, Stage, WAYS, Way, request};
 
 type Behaviour = (&'static str, fn(&Stage));
 
-pub const BEHAVIOURS: [Behaviour; 11] = [
+pub const BEHAVIOURS: [Behaviour; 12] = [
     ("what_is_whole_ends_complete", what_is_whole_ends_complete),
     ("several_clients_get_the_same", several_clients_get_the_same),
     ("early_failure_is_a_status", early_failure_is_a_status),
@@ -30,6 +30,10 @@ pub const BEHAVIOURS: [Behaviour; 11] = [
     (
         "client_that_does_not_read_stops_the_work",
         client_that_does_not_read_stops_the_work,
+    ),
+    (
+        "server_that_stops_stops_the_work",
+        server_that_stops_stops_the_work,
     ),
     (
         "head_tells_the_same_and_begins_nothing",
@@ -186,6 +190,19 @@ fn client_that_does_not_read_stops_the_work(stage: &Stage) {
         record.tally.produced
     );
     stage.wait_until_it_holds(false);
+}
+
+fn server_that_stops_stops_the_work(stage: &Stage) {
+    let mut session = stage.asker(WAYS[1]).session(&small());
+    session.send(&request(WAYS[1], stage.large)).unwrap();
+    session.read_until(|seen| seen.body.len() > 1000);
+    stage.wait_until_it_holds(true);
+    stage.stop();
+    stage.wait_until_it_holds(false);
+    let seen = session.read();
+    assert!(!seen.is_complete(), "{}", seen.verdict_line());
+    let record = stage.record();
+    assert_eq!(record.error_type(), Some("server_shutdown"));
 }
 
 fn head_tells_the_same_and_begins_nothing(stage: &Stage) {

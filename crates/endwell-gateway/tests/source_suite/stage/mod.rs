@@ -147,6 +147,11 @@ impl Stage {
         }
     }
 
+    /// Ends every response at once.
+    pub fn stop(&self) {
+        self.shutdown.now();
+    }
+
     /// Waits until `large` is worked on, or no more.
     pub fn wait_until_it_holds(&self, holds: bool) {
         let until = Instant::now() + DEADLINE;
