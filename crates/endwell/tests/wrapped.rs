@@ -8,9 +8,9 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
-use endwell::{Body, Cause, SaidBy};
+use endwell::{Body, Cause, SaidBy, Tail};
 use endwell_lab::observe::{Pace, Seen, http1, http2};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use support::{Server, Setup};
 use tower_http::compression::CompressionLayer;
 
@@ -74,7 +74,7 @@ fn a_promise_is_checked_where_compression_takes_it_away() {
     let rows = |rows: usize| {
         let row = Bytes::from(vec![b'x'; 1000]);
         let rows = std::iter::repeat_n(row, rows).map(Ok::<_, std::io::Error>);
-        Body::from_stream(futures_util::stream::iter(rows)).content_type("text/plain")
+        Body::from_stream(stream::iter(rows)).content_type("text/plain")
     };
     let app = Router::new()
         .route("/kept", get(move || async move { rows(4).promise(4000) }))
@@ -94,4 +94,41 @@ fn a_promise_is_checked_where_compression_takes_it_away() {
             assert_eq!(record.error_type(), Some(kind), "{path}");
         }
     }
+}
+
+/// Puts a body of its own, which never pauses, in the place of one with a tail.
+async fn replace(response: Response) -> Response {
+    response.map(|_| {
+        let pause = std::time::Duration::from_millis(1);
+        let lines = stream::repeat_with(move || {
+            std::thread::sleep(pause);
+            Ok::<_, std::io::Error>("{}\n".repeat(4096))
+        });
+        AxumBody::from_stream(lines)
+    })
+}
+
+#[test]
+fn a_tail_that_middleware_threw_away_keeps_no_response_alive() {
+    let lines = || async { Body::full("{}\n").tail(Tail::ndjson()) };
+    let app = Router::new()
+        .route("/", get(lines))
+        .layer(map_response(replace));
+    let setup = Setup {
+        drain: std::time::Duration::from_millis(1),
+        ..Setup::default()
+    };
+    let server = setup.start(app);
+    let (shutdown, addr) = (server.shutdown.clone(), server.addr);
+    let client = std::thread::spawn(move || {
+        http1::observe(addr, None, &http1::Request::get11("/"), &Pace::fast())
+    });
+    // The head has left once there is a connection that waits for the end.
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    shutdown.drain();
+    let seen = client.join().expect("the client does not panic");
+    assert!(!seen.is_complete(), "{}", seen.verdict_line());
+    let record = server.record("/");
+    assert_eq!(record.error_type(), Some("server_shutdown"));
+    assert_eq!(record.signal_out, "missing_last_chunk");
 }

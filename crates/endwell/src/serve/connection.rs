@@ -193,10 +193,14 @@ impl Connection {
             if let Poll::Ready(late) = watch.poll(conn, (limits, places), timer.as_mut(), cx) {
                 return Poll::Ready(Driven::Late(late));
             }
-            if !awaited || watched.has_changed().unwrap_or(true) {
-                awaited = true;
-                watched.mark_unchanged();
-                return order.as_mut().poll(cx).map(|()| Driven::Stop);
+            if !std::mem::replace(&mut awaited, true) && order.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Driven::Stop);
+            }
+            // The value and not `order`: that one may not be woken yet when the value has changed,
+            // and would not be asked again when it is.
+            let changed = watched.has_changed().unwrap_or(true);
+            if changed && *watched.borrow_and_update() >= Stop::Draining {
+                return Poll::Ready(Driven::Stop);
             }
             Poll::Pending
         })

@@ -558,6 +558,9 @@ where
                     this.interrupt(ending, said_by);
                     continue;
                 }
+            } else if this.poll_last_word(cx).is_ready() {
+                this.end_with_last_word();
+                continue;
             }
             match this.intake.poll_next(cx) {
                 Poll::Ready(Next::Octets(octets)) => {
@@ -574,10 +577,7 @@ where
                 Poll::Ready(Next::Trailers(fields)) => this.trailers(*fields),
                 Poll::Ready(Next::Complete) => this.complete(),
                 Poll::Ready(Next::Broken(broken)) => this.end(broken.0, broken.1),
-                Poll::Pending if this.last_word.is_some() => {
-                    ready!(this.poll_last_word(cx));
-                    this.end_with_last_word();
-                }
+                Poll::Pending if this.last_word.is_some() => return Poll::Pending,
                 Poll::Pending => {
                     let interrupted = match this.poll_interruption(cx) {
                         Poll::Pending => this.poll_idle(cx),
