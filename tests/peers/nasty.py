@@ -184,6 +184,9 @@ TIMES = {
     "2037": 2_147_483_647 * BILLION,
     "2038": 2_147_483_648 * BILLION,
     "2040": 2_208_988_800_987_654_321,
+}
+# Before and after what 32 bits hold.
+FAR = {
     "2106": 4_294_967_295 * BILLION,
     "2107": 4_323_542_400 * BILLION,
     "2200": 7_258_118_400 * BILLION,
@@ -194,10 +197,18 @@ TIMES = {
 }
 
 
-def times(top: Path) -> None:
-    for name, time in TIMES.items():
+def _timed(top: Path, rows: dict[str, int]) -> None:
+    for name, time in rows.items():
         (top / name).write_text(name)
         os.utime(top / name, ns=(time, time))
+
+
+def times_far(top: Path) -> None:
+    _timed(top, FAR)
+
+
+def times(top: Path) -> None:
+    _timed(top, TIMES)
     (top / "folder").mkdir()
     (top / "folder" / "file").write_text("x")
     (top / "link").symlink_to("1970")
@@ -221,7 +232,7 @@ LEFT_OUT = {specials: (b"fifo", b"socket")}
 
 FOLDERS = (
     names, names_not_text, names_controls, names_of_many_lines, names_decomposed, names_backslash, paths, sizes, folders, links, links_outside, links_not_text,
-    modes, times, specials,
+    modes, times, times_far, specials,
 )
 
 
@@ -249,9 +260,9 @@ def plant(make, top: Path) -> None:
     """Makes the folder; everything whose time is not what is tested was modified long ago."""
     top.mkdir(parents=True)
     make(top)
-    if make is not times:
+    if make not in (times, times_far):
         age(top)
-    else:
+    elif make is times:
         os.utime(top / "folder" / "file", ns=(PAST, PAST))
         os.utime(top / "folder", ns=(PAST, PAST))
         os.utime(top / "link", ns=(PAST, PAST), follow_symlinks=False)

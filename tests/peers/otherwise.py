@@ -66,6 +66,11 @@ def _by_seven_zip(row: tuple[bytes, Entry]) -> tuple[bytes, Entry]:
     return name, replace(entry, mode=entry.mode & 0o755 | (0o700 if entry.kind == "folder" else 0))
 
 
+def _not_sticky(row: tuple[bytes, Entry]) -> tuple[bytes, Entry]:
+    name, entry = row
+    return (name, replace(entry, mode=entry.mode & 0o777)) if entry.mode is not None else row
+
+
 _NODE = ("node-tar", "node-tar-strict")
 _TEXT = "a name is text in JavaScript: what is no UTF-8 is replaced"
 _LINES = "it reads pax records by lines, not by their lengths"
@@ -74,8 +79,21 @@ OTHERWISE: list[Otherwise] = [
     *(Otherwise(node, "tar", "names_not_text", f"{_TEXT}; {_LINES}", garbled) for node in _NODE),
     *(Otherwise(node, "tar", "links_not_text", _TEXT, _javascript) for node in _NODE),
     *(Otherwise(node, "tar", "names_of_many_lines", _LINES, garbled) for node in _NODE),
-    Otherwise("bsdtar", "tar", "names_decomposed", "libarchive composes names that are UTF-8", garbled),
-    Otherwise("7z", "tar", "modes", "it applies the umask, and knows no sticky bit", _by_seven_zip),
-    Otherwise("7z", "tar", "links", "it makes no link that leads above", None),
-    Otherwise("7z", "tar", "links_outside", "it makes no link that leads out", None),
+    *(
+        row
+        for format in ("tar", "zip")
+        for row in (
+            Otherwise("bsdtar", format, "names_decomposed", "libarchive composes names that are UTF-8", garbled),
+            Otherwise("7z", format, "modes", "it applies the umask, and knows no sticky bit", _by_seven_zip),
+            Otherwise("7z", format, "links", "it makes no link that leads upwards, or to another link", None),
+            Otherwise("7z", format, "links_outside", "it makes no link that leads out", None),
+        )
+    ),
+    Otherwise("unzip", "zip", "modes", "it knows no sticky bit", _not_sticky),
+    Otherwise("python", "zip", "names_not_text", "a name that is not said to be UTF-8 is of code page 437", garbled),
+    Otherwise("python", "zip", "times", "it looks at the time of DOS alone, which begins in 1980", garbled),
+    *(
+        Otherwise(reader, "zip", "times_far", "it reads 32 bits, from 1970 on, or the time of DOS, from 1980 to 2107", garbled)
+        for reader in ("bsdtar", "unzip", "7z", "python", "go")
+    ),
 ]
