@@ -56,7 +56,8 @@ use crate::wire::exchange::Exchange;
 /// Makes the middleware for a server that keeps its own listener and loop.
 ///
 /// It gives policy, held heads, caught panics and records; **it gives no lossless abort**, which needs
-/// [`serve`](crate::serve), or [`listen`](crate::listen) with [`app`](crate::app). Put it outermost.
+/// [`serve`](crate::serve), or [`listen`](crate::listen) with [`app`](crate::app). Put it outermost, and not
+/// inside those two, which have it already: they would see every ending of it as a plain failure.
 ///
 /// # On the wire
 /// - HTTP/1.1: a failure has no last chunk, or a short body; hyper flushes what it has, if nothing outside this layer buffers.

@@ -80,6 +80,9 @@ impl Producer {
     /// [`frame_size`](Producer::frame_size). Small frames that wait together leave as one.
     /// An empty frame is [`commit`](Producer::commit).
     ///
+    /// What still waits there when the server itself ends the response, at the deadline of a drain, is
+    /// dropped; `octets_produced` of the record counts what was taken out.
+    ///
     /// # Errors
     /// [`ClientGone`] when nobody reads the body any more.
     ///
