@@ -39,6 +39,12 @@ mod open;
 mod ahead;
 
 #[cfg(unix)]
+mod format;
+
+#[cfg(unix)]
+mod filling;
+
+#[cfg(unix)]
 mod pack;
 
 #[cfg(unix)]
@@ -67,6 +73,9 @@ mod measure;
 
 #[cfg(not(unix))]
 mod elsewhere;
+
+#[cfg(all(test, unix))]
+mod tests;
 
 #[cfg(unix)]
 pub(crate) use answer::{State, respond};

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use endwell::{Abort, Body, Cause, Finished, Producer};
 
 use super::encode::{Coding, Encoder};
-use super::pack::{Filled, Format, Packer, Then};
+use super::format::Format;
+use super::pack::{Filled, Packer, Then};
 use crate::source::file::blocking;
 
 /// So much is packed at once for a frame of what it is compressed to: a client that leaves stops

@@ -17,8 +17,8 @@
 
 use std::str;
 
+use super::format::{Follows, Format};
 use super::notes::{INCOMPLETE, MISSING, incomplete, left_out};
-use super::pack::{Follows, Format};
 use super::tree::{Entry, Is, Named, Paths, Tree};
 
 /// What everything in a TAR is a multiple of.

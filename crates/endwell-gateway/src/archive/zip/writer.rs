@@ -9,8 +9,8 @@ use super::deflate::Deflate;
 use super::layout::READ_FIRST;
 use super::member::{Member, Members, Packing, Sums};
 use super::records::{self, Directory};
+use crate::archive::format::{Follows, Format, Manner};
 use crate::archive::notes::{INCOMPLETE, MISSING, incomplete};
-use crate::archive::pack::{Follows, Format, Manner};
 use crate::archive::tree::{Is, Named, Tree};
 
 /// Octets of the central directory that are written at a time.
