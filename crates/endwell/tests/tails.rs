@@ -484,7 +484,7 @@ fn a_server_that_stops_says_so_in_band_also_under_compression() {
 
 #[test]
 fn a_producer_that_fell_silent_is_told_of_in_band() {
-    let setup = setup().policy(|policy| policy.idle_deadline = Some(Duration::from_millis(200)));
+    let setup = setup().policy(|policy| policy.idle_deadline = Some(Duration::from_secs(1)));
     let server = setup.start(app());
     for way in Way::ALL {
         let seen = way.get(server.addr, false, "/silent", &[]);
@@ -534,7 +534,7 @@ fn a_body_that_cannot_be_asked_for_its_tail_breaks_all_the_same() {
             axum::response::Response::from_parts(head, body)
         }),
     );
-    let setup = setup().policy(|policy| policy.idle_deadline = Some(Duration::from_millis(100)));
+    let setup = setup().policy(|policy| policy.idle_deadline = Some(Duration::from_secs(1)));
     let server = setup.start(app);
     for way in [Way::Http11, Way::Http2] {
         let target = format!("/deaf?{way:?}");
