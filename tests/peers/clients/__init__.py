@@ -25,6 +25,7 @@ def all_clients(folder: Path) -> list[Client]:
     from .events import Browser, HttpxSse, Parser
     from .go import Go
     from .listing import Listing
+    from .looks import Looks
     from .nghttp import Nghttp
     from .node import Node
     from .python import Python
@@ -34,6 +35,8 @@ def all_clients(folder: Path) -> list[Client]:
         Chromium(folder),
         Listing(folder),
         Browser(folder),
+        Looks(folder, "chromium"),
+        Looks(folder, "firefox"),
         Parser(folder),
         HttpxSse(folder),
         Curl(folder),

@@ -152,10 +152,10 @@ class Talker(Client):
     command: list[str]
     _running: Talk | None = None
 
-    def fetch(self, url: str, protocol: str, tls: bool) -> Seen:
+    def fetch(self, url: str, protocol: str, tls: bool, **more) -> Seen:
         if self._running is None:
             self._running = Talk(self.command, self.folder)
-        asked = {"url": url, "client": self.name, "protocol": protocol, "tls": tls}
+        asked = {"url": url, "client": self.name, "protocol": protocol, "tls": tls, **more}
         before = starved_ms(self._running.pid)
         try:
             answer = self._running.ask({**asked, "save": str(self.folder / "body")})
