@@ -126,6 +126,8 @@ mod tail;
 
 mod body;
 
+pub mod page;
+
 mod limits;
 
 mod wire;

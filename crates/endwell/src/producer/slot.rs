@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
-use endwell_core::{Cause, Ending, Record};
+use endwell_core::{Cause, Ending, FailedPart, Record};
 use http::HeaderMap;
 use tokio::sync::Notify;
 
@@ -63,6 +63,7 @@ struct State {
     octets: usize,
     trailers: Option<HeaderMap>,
     degraded: Option<Cause>,
+    failed_parts: Vec<FailedPart>,
     said: Option<Ending>,
     body: Option<Waker>,
     producer: Option<Waker>,
@@ -239,6 +240,16 @@ impl Slot {
     /// Keeps the first cause of a degraded end.
     pub(super) fn degrade(&self, cause: Cause) {
         self.lock().degraded.get_or_insert(cause);
+    }
+
+    /// Keeps for the record that a part of the page failed.
+    pub(super) fn part_failed(&self, part: FailedPart) {
+        self.lock().failed_parts.push(part);
+    }
+
+    /// Takes the parts that failed.
+    pub(super) fn take_failed_parts(&self) -> Vec<FailedPart> {
+        std::mem::take(&mut self.lock().failed_parts)
     }
 
     /// How a producer that has produced all ends: complete, or degraded.
