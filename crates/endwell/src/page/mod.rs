@@ -37,8 +37,10 @@
 //! ```
 //!
 //! # Order of the modules
-//! What a page is made of (`fragment`, `decided`, `part`), what runs it (`wake`, `tree`, `clock`, `failures`), what
+//! What a page is made of (`error`, `fragment`, `decided`, `part`), what runs it (`wake`, `tree`, `clock`, `failures`), what
 //! writes it (`script`, `out`, `engine`, `write`), and where it goes (`Page`).
+
+mod error;
 
 mod fragment;
 
@@ -73,8 +75,9 @@ use http::{HeaderValue, Response, StatusCode};
 
 pub use self::decided::Decided;
 use self::engine::{Engine, Manner, Step};
+pub use self::error::PartError;
 pub use self::fragment::{Fragment, IntoFragment};
-pub use self::part::{Each, ITEMS, Part, PartError, Then, TryThen, Work, each, part};
+pub use self::part::{Each, ITEMS, Part, Then, TryThen, Work, each, part};
 use self::script::may_lead_to;
 use crate::body::{Body, Head};
 use crate::producer::{Abort, BoxError, Finished, Producer};
