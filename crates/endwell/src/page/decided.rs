@@ -5,9 +5,7 @@ use std::fmt;
 use http::header::LOCATION;
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::fragment::{Fragment, IntoFragment};
-use crate::body::Head;
-use endwell_core::Cause;
+use super::fragment::{Fragment, HeadOf, IntoFragment};
 
 /// What a part that the head waits for gives: its content, a status, fields, or another response.
 ///
@@ -30,10 +28,7 @@ use endwell_core::Cause;
 #[must_use = "a part's future gives it"]
 pub struct Decided {
     pub(super) content: Fragment,
-    pub(super) head: Head,
-    pub(super) wrong: Option<Cause>,
-    /// The content takes the place of the whole page.
-    pub(super) instead: bool,
+    pub(super) head: Box<HeadOf>,
 }
 
 impl Decided {
@@ -41,16 +36,14 @@ impl Decided {
     pub fn content(content: impl IntoFragment) -> Self {
         Self {
             content: content.into_fragment(),
-            head: Head::default(),
-            wrong: None,
-            instead: false,
+            head: Box::default(),
         }
     }
 
     /// This in place of the whole page, with this status. The other parts are dropped.
     pub fn instead(status: StatusCode, content: impl IntoFragment) -> Self {
         let mut decided = Self::content(content).status(status);
-        decided.instead = true;
+        decided.head.instead = true;
         decided
     }
 
@@ -64,7 +57,7 @@ impl Decided {
 
     /// With this status.
     pub fn status(mut self, status: StatusCode) -> Self {
-        self.head.status = status;
+        self.head.head.status = status;
         self
     }
 
@@ -75,8 +68,8 @@ impl Decided {
         N: TryInto<HeaderName, Error: Into<http::Error>>,
         V: TryInto<HeaderValue, Error: Into<http::Error>>,
     {
-        let given = self.head.header(name, value);
-        self.wrong = self.wrong.or(given.err());
+        let given = self.head.head.header(name, value);
+        self.head.wrong = self.head.wrong.take().or(given.err());
         self
     }
 }
@@ -90,8 +83,8 @@ impl<C: IntoFragment> From<C> for Decided {
 impl fmt::Debug for Decided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decided")
-            .field("status", &self.head.status)
-            .field("instead", &self.instead)
+            .field("status", &self.head.head.status)
+            .field("instead", &self.head.instead)
             .finish_non_exhaustive()
     }
 }

@@ -15,11 +15,10 @@ use endwell_core::{Cause, FailedPart, Severity};
 use tokio::time::Instant;
 
 use super::clock::{Alarm, Clock};
-use super::decided::Decided;
+use super::error::PartError;
 use super::failures::Failures;
-use super::fragment::Fragment;
+use super::fragment::{Fragment, Given, HeadOf, Run};
 use super::out::Out;
-use super::part::{Given, PartError, Run};
 use super::script::Scripts;
 use super::tree::{Grown, Tree};
 use super::wake::{Bell, Woken, waker};
@@ -59,7 +58,7 @@ pub(super) struct Engine {
     deciding: usize,
     /// Parts under way that may end the page.
     pub(super) risky: usize,
-    decided: Option<Decided>,
+    decided: Option<Box<HeadOf>>,
     pub(super) manner: Manner,
     pub(super) holds: bool,
     pub(super) scripts: Scripts,
@@ -121,7 +120,7 @@ impl Engine {
     }
 
     /// Runs the parts until it is known what the head will be.
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Option<Decided>> {
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Option<Box<HeadOf>>> {
         self.run(cx);
         match self.deciding == 0 || self.failures.is_fatal() {
             true => Poll::Ready(self.decided.take()),
@@ -228,9 +227,9 @@ impl Engine {
         };
         self.is_over(part);
         match result {
-            Ok(Given::All(content)) => self.add(part, content),
+            Ok(Given::All(content, None)) => self.add(part, content),
+            Ok(Given::All(content, Some(head))) => self.decide(part, content, head),
             Ok(Given::Item(..) | Given::Over) => {}
-            Ok(Given::Decided(decided)) => self.decide(part, decided),
             Err(error) => self.fail(part, &error),
         }
     }
@@ -244,8 +243,7 @@ impl Engine {
         }
     }
 
-    fn decide(&mut self, part: usize, mut decided: Decided) {
-        let content = std::mem::take(&mut decided.content);
+    fn decide(&mut self, part: usize, content: Fragment, decided: Box<HeadOf>) {
         if !decided.instead {
             self.add(part, content);
             self.decided.get_or_insert(decided);

@@ -1,10 +1,17 @@
-//! Content: chunks and parts, in the order in which they are read.
+//! Content: chunks and parts, in the order in which they are read; and what a part is to the page.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
+use endwell_core::{Cause, Severity};
 
-use super::part::{Declared, Part, Work};
+use super::error::PartError;
+use crate::body::Head;
+use crate::producer::BoxError;
 
 /// Content of a page or of a part: chunks of text, and parts that are still awaited.
 ///
@@ -62,11 +69,6 @@ impl Fragment {
             }
         };
         self
-    }
-
-    /// Adds a part: it runs from when the page does, beside all others.
-    pub fn part<W: Work>(self, part: Part<W>) -> Self {
-        self.declared(part.declare())
     }
 
     /// Adds other content.
@@ -130,5 +132,49 @@ impl IntoFragment for Fragment {
 impl<O: Into<Bytes>> IntoFragment for O {
     fn into_fragment(self) -> Fragment {
         Fragment::new().chunk(self)
+    }
+}
+
+/// A part as the page keeps it.
+pub(super) struct Declared {
+    pub(super) name: Cow<'static, str>,
+    pub(super) severity: Severity,
+    pub(super) timeout: Option<Duration>,
+    pub(super) placeholder: Option<Bytes>,
+    pub(super) catch: Option<Catch>,
+    /// The head waits for it.
+    pub(super) decides: bool,
+    pub(super) work: Pin<Box<dyn Run>>,
+}
+
+/// What stands where a part failed.
+pub(super) type Catch = Box<dyn FnOnce(&PartError) -> Fragment + Send>;
+
+/// What a part decides of the head.
+#[derive(Debug, Default)]
+pub(super) struct HeadOf {
+    pub(super) head: Head,
+    pub(super) wrong: Option<Cause>,
+    /// The content takes the place of the whole page.
+    pub(super) instead: bool,
+}
+
+/// What the work of a part gives.
+pub(super) enum Given {
+    /// All of its content; what it decides of the head, if it does.
+    All(Fragment, Option<Box<HeadOf>>),
+    /// One item more of a repetition.
+    Item(String, Fragment),
+    /// A repetition is over.
+    Over,
+}
+
+/// The work of a part as it is polled; not again after it gave anything but an item.
+pub(super) trait Run: Send {
+    fn poll_run(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Given, BoxError>>;
+
+    /// Whether it repeats.
+    fn repeats(&self) -> bool {
+        false
     }
 }

@@ -37,8 +37,10 @@
 //! ```
 //!
 //! # Order of the modules
-//! What a page is made of (`fragment`, `decided`, `part`), what runs it (`wake`, `tree`, `clock`, `failures`), what
-//! writes it (`script`, `out`, `engine`, `write`), and where it goes (`Page`).
+//! What a page is made of (`error`, `fragment`, `decided`, `part`), what runs it (`wake`, `tree`, `clock`, `failures`), what
+//! writes it (`script`, `out`, `engine`, `write`), and where it goes (`deliver`).
+
+mod error;
 
 mod fragment;
 
@@ -62,26 +64,30 @@ mod engine;
 
 mod write;
 
+mod deliver;
+
+#[cfg(feature = "listen")]
+mod spawn;
+
 use std::fmt;
-use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::Bytes;
-use endwell_core::{Cause, Ending, Override};
-use http::header::{CONTENT_TYPE, HeaderName};
-use http::{HeaderValue, Response, StatusCode};
+use endwell_core::{Cause, Override};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 pub use self::decided::Decided;
-use self::engine::{Engine, Manner, Step};
+pub use self::deliver::Written;
+use self::engine::Manner;
+pub use self::error::PartError;
 pub use self::fragment::{Fragment, IntoFragment};
-pub use self::part::{Each, ITEMS, Part, PartError, Then, TryThen, Work, each, part};
+pub use self::part::{Each, ITEMS, Part, Then, TryThen, Work, each, part};
 use self::script::may_lead_to;
-use crate::body::{Body, Head};
-use crate::producer::{Abort, BoxError, Finished, Producer};
+#[cfg(feature = "listen")]
+pub use self::spawn::{Spawned, spawn, spawn_blocking};
+use crate::body::Head;
+use crate::producer::BoxError;
 use crate::tail::Tail;
-
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// Parts and items of one page that may be unfinished at a time, unless the page says otherwise: far above
 /// what a person reads, and some megabytes of memory.
@@ -245,7 +251,7 @@ impl Page {
         self
     }
 
-    /// Gives it a field: see [`Body::header`].
+    /// Gives it a field: see [`Body::header`](crate::Body::header).
     pub fn header<N, V>(mut self, name: N, value: V) -> Self
     where
         N: TryInto<HeaderName, Error: Into<http::Error>>,
@@ -255,81 +261,6 @@ impl Page {
         self.wrong = self.wrong.or(given.err());
         self
     }
-
-    /// Starts all parts, waits for those that decide the head, and gives the response.
-    ///
-    /// # Cancel safety
-    /// Dropped, it drops all parts.
-    ///
-    /// # On the wire
-    /// As [`stream`](crate::stream); a page never promises a length.
-    pub async fn respond(self) -> Response<Body> {
-        let Self {
-            content,
-            manner,
-            mut head,
-            mut wrong,
-            error_page,
-            changes,
-            tail,
-        } = self;
-        let mut engine = Engine::new(content, manner);
-        let decided = match wrong {
-            None => poll_fn(|cx| engine.poll_head(cx)).await,
-            Some(_) => None,
-        };
-        if let Some(decided) = decided {
-            wrong = wrong.or(decided.wrong);
-            head.take_over(decided.head);
-        }
-        head.fields.entry(CONTENT_TYPE).or_insert(HTML);
-        let mut body = crate::stream(|producer| write(engine, producer))
-            .may_trail([SERVER_TIMING])
-            .with_head(head, wrong)
-            .error_page(error_page.unwrap_or(Bytes::from_static(ERROR_PAGE)));
-        if let Some(tail) = tail {
-            body = body.tail(tail);
-        }
-        let mut response = body.into_http();
-        if changes != Override::new() {
-            response.extensions_mut().insert(changes);
-        }
-        response
-    }
-}
-
-/// What is shown if the author gave nothing else.
-const ERROR_PAGE: &[u8] = b"<!DOCTYPE html><html lang=en><meta charset=utf-8>\
-<meta name=viewport content=\"width=device-width\"><title>Error</title>\
-<h1>This page cannot be shown now</h1><p>Something went wrong on our side.\n";
-
-/// Writes a page into its body.
-async fn write(mut engine: Engine, mut producer: Producer) -> Result<Finished, Abort> {
-    let mut told = 0;
-    loop {
-        let step = poll_fn(|cx| {
-            let step = engine.poll(cx);
-            // At once, so that the record has them also if the client leaves now.
-            for part in &engine.failures().told()[told..] {
-                producer.part_failed(part.clone());
-                told += 1;
-            }
-            step
-        });
-        match step.await {
-            Step::Octets(octets) => producer.send(octets).await?,
-            Step::End => break,
-        }
-    }
-    match engine.failures().ending() {
-        Ending::Complete => {}
-        Ending::Degraded(cause) => producer.degrade(cause),
-        Ending::Failed(cause) | Ending::Cancelled(cause) => return Ok(producer.fail(cause)),
-    }
-    if let Some(fields) = engine.failures().trailers() {
-        producer.trailers(fields);
-    }
-    Ok(producer.finish())
 }
 
 impl fmt::Debug for Page {

@@ -1,7 +1,6 @@
 //! A part: work that is awaited, and what its failure means for the page.
 
 use std::borrow::Cow;
-use std::error::Error as StdError;
 use std::fmt;
 use std::fmt::Display;
 use std::future::Future;
@@ -10,13 +9,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use endwell_core::{Cause, Kind, Severity};
+use endwell_core::Severity;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
 use super::decided::Decided;
-use super::fragment::{Fragment, IntoFragment};
-use crate::producer::{BoxError, cause_of};
+use super::error::PartError;
+use super::fragment::{Catch, Declared, Fragment, Given, IntoFragment, Run};
+use crate::producer::BoxError;
 
 /// Declares a part of a page: a name for it, and work that gives its content.
 ///
@@ -102,9 +102,6 @@ pub struct Part<W> {
     placeholder: Option<Bytes>,
     catch: Option<Catch>,
 }
-
-/// What stands where a part failed.
-pub(super) type Catch = Box<dyn FnOnce(&PartError) -> Fragment + Send>;
 
 impl<W> Part<W> {
     fn new(name: Cow<'static, str>, work: W) -> Self {
@@ -240,46 +237,19 @@ impl<W> Part<W> {
     }
 }
 
+impl Fragment {
+    /// Adds a part: it runs from when the page does, beside all others.
+    pub fn part<W: Work>(self, part: Part<W>) -> Self {
+        self.declared(part.declare())
+    }
+}
+
 impl<W> fmt::Debug for Part<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Part")
             .field("name", &self.name)
             .field("severity", &self.severity)
             .finish_non_exhaustive()
-    }
-}
-
-/// A part as the page keeps it.
-pub(super) struct Declared {
-    pub(super) name: Cow<'static, str>,
-    pub(super) severity: Severity,
-    pub(super) timeout: Option<Duration>,
-    pub(super) placeholder: Option<Bytes>,
-    pub(super) catch: Option<Catch>,
-    /// The head waits for it.
-    pub(super) decides: bool,
-    pub(super) work: Pin<Box<dyn Run>>,
-}
-
-/// What the work of a part gives.
-pub(super) enum Given {
-    /// All of its content.
-    All(Fragment),
-    /// All of its content, and what the head is to be.
-    Decided(Decided),
-    /// One item more of a repetition.
-    Item(String, Fragment),
-    /// A repetition is over.
-    Over,
-}
-
-/// The work of a part as it is polled; not again after it gave anything but an item.
-pub(super) trait Run: Send {
-    fn poll_run(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Given, BoxError>>;
-
-    /// Whether it repeats.
-    fn repeats(&self) -> bool {
-        false
     }
 }
 
@@ -298,7 +268,7 @@ where
 {
     fn poll_run(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Given, BoxError>> {
         let content = ready!(self.poll(cx)).map_err(Into::into)?;
-        Poll::Ready(Ok(Given::All(content.into_fragment())))
+        Poll::Ready(Ok(Given::All(content.into_fragment(), None)))
     }
 }
 
@@ -370,7 +340,8 @@ where
 {
     fn poll_run(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Given, BoxError>> {
         let decided = ready!(self.project().future.poll(cx)).map_err(Into::into)?;
-        Poll::Ready(Ok(Given::Decided(decided.into())))
+        let decided: Decided = decided.into();
+        Poll::Ready(Ok(Given::All(decided.content, Some(decided.head))))
     }
 }
 
@@ -403,59 +374,5 @@ where
 
     fn repeats(&self) -> bool {
         true
-    }
-}
-
-/// Why a part failed, for its [`catch`](Part::catch).
-#[non_exhaustive]
-#[derive(Debug)]
-pub enum PartError {
-    /// Its work gave an error.
-    Failed(BoxError),
-    /// It took longer than it may.
-    TimedOut(Duration),
-    /// It panicked, with this message.
-    Panicked(String),
-    /// The page has as many unfinished parts, or as deeply nested ones, as it may.
-    TooMany(usize),
-}
-
-impl PartError {
-    /// What it will be recorded as.
-    pub fn cause(&self) -> Cause {
-        match self {
-            Self::Failed(error) => cause_of(&**error),
-            Self::TimedOut(_) => Cause::new(Kind::PartTimeout, self.to_string()),
-            Self::Panicked(_) => Cause::new(Kind::ProducerPanicked, self.to_string()),
-            Self::TooMany(_) => Cause::producer(self.to_string()),
-        }
-    }
-
-    /// The work's own error, if it is of this type.
-    pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
-        match self {
-            Self::Failed(error) => error.downcast_ref(),
-            Self::TimedOut(_) | Self::Panicked(_) | Self::TooMany(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for PartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed(error) => error.fmt(f),
-            Self::TimedOut(time) => write!(f, "it took longer than {time:?}"),
-            Self::Panicked(message) => f.write_str(message),
-            Self::TooMany(parts) => write!(f, "a page may have {parts} of these at once"),
-        }
-    }
-}
-
-impl StdError for PartError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Failed(error) => Some(&**error),
-            Self::TimedOut(_) | Self::Panicked(_) | Self::TooMany(_) => None,
-        }
     }
 }

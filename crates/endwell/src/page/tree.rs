@@ -14,8 +14,8 @@ use endwell_core::Severity;
 use slab::Slab;
 use tokio::time::Instant;
 
-use super::fragment::{Fragment, Piece, Pieces};
-use super::part::{Catch, Declared, ITEMS, Run};
+use super::fragment::{Catch, Declared, Fragment, Piece, Pieces, Run};
+use super::part::ITEMS;
 use super::wake::Bell;
 
 /// How deep parts may lie in one another: what writes them goes as deep.

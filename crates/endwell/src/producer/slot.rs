@@ -263,11 +263,21 @@ impl Slot {
         matches!(self.lock().said, Some(Ending::Complete))
     }
 
-    /// The ending that was said, once.
+    /// The ending that was said, once. A degraded one leaves the trailer fields to
+    /// [`take_trailers`](Slot::take_trailers): a body that ends with an error has none.
     pub(crate) fn take_said(&self) -> Option<(Ending, Option<HeaderMap>)> {
         let mut state = self.lock();
         let ending = state.said.clone()?;
-        Some((ending, state.trailers.take()))
+        let trailers = match ending {
+            Ending::Degraded(_) => None,
+            Ending::Complete | Ending::Failed(_) | Ending::Cancelled(_) => state.trailers.take(),
+        };
+        Some((ending, trailers))
+    }
+
+    /// Trailer fields of a degraded end, for where that ends in order all the same.
+    pub(crate) fn take_trailers(&self) -> Option<HeaderMap> {
+        self.lock().trailers.take()
     }
 
     /// Ends as failed whatever was said: a closure that returns an error did not finish.

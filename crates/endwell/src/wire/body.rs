@@ -288,6 +288,12 @@ where
         let wire = plan(&ending, &situation);
         if matches!(wire, WireEnding::EndMark | WireEnding::Declared) {
             self.rest = held.unwrap_or_default();
+            let fields = match (&ending, &self.producer) {
+                (Ending::Degraded(_), Some(producer)) => {
+                    fields.or_else(|| producer.slot().take_trailers())
+                }
+                _ => fields,
+            };
             self.trail(&ending, wire, fields);
             self.exchange.say_and_plan(ending, said_by, wire);
             self.intake.close();
