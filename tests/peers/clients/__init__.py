@@ -21,7 +21,7 @@ def all_clients(folder: Path) -> list[Client]:
     from .caches import Nginx, Squid, Varnish
     from .archives import Archives
     from .chromium import Chromium
-    from .curl import Curl
+    from .curl import Crawler, Curl
     from .events import Browser, HttpxSse, Parser
     from .go import Go
     from .listing import Listing
@@ -40,6 +40,7 @@ def all_clients(folder: Path) -> list[Client]:
         Parser(folder),
         HttpxSse(folder),
         Curl(folder),
+        Crawler(folder),
         Wget(folder),
         Python(folder, "python"),
         Python(folder, "python-read-n"),

@@ -64,15 +64,16 @@ class Cache(Client):
         """Whether these fields say that the origin was not asked."""
         raise NotImplementedError
 
-    def fetch(self, url: str, protocol: str, tls: bool) -> Seen:
-        """Asks for a URL of the origin, over HTTP/1.1; `hit` then tells whether the cache had it."""
+    def fetch(self, url: str, protocol: str, tls: bool, fields: tuple[str, ...] = ()) -> Seen:
+        """Asks for a URL of the origin, over HTTP/1.1, with more fields; `hit` then tells whether the cache had it."""
         assert (protocol, tls) == ("h11", False)
         origin, _, path = url.removeprefix("http://").partition("/")
         if self._process is None:
             self._start(origin)
         asked = f"http://127.0.0.1:{self._port}/{path}"
         flags = ["-q", "-sS", "--http1.1", "-o", "body", "-D", "head", "-w", "%{http_code}"]
-        done = self.call([program("curl"), *flags, asked])
+        more = [word for field in fields for word in ("-H", field)]
+        done = self.call([program("curl"), *flags, *more, asked])
         lines = self.saved("head").decode("latin-1").splitlines()
         fields = dict(line.lower().split(": ", 1) for line in lines if ": " in line)
         self.hit = self.is_hit(fields)

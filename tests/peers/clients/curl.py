@@ -17,13 +17,27 @@ FLAGS = {
 class Curl(Client):
     name = "curl"
     ways = list(FLAGS)
+    more: tuple[str, ...] = ()
 
     def version(self) -> str:
         return " ".join(first_line(program("curl"), "--version").split()[:2])
 
     def fetch(self, url: str, protocol: str, tls: bool) -> Seen:
         # -q first: no file of the user's is read.
-        flags = ["-q", "-sS", "-o", "body", "-w", "%{http_code}", *FLAGS[protocol, tls]]
+        flags = ["-q", "-sS", "-o", "body", "-w", "%{http_code}", *FLAGS[protocol, tls], *self.more]
         done = self.call([program("curl"), *flags, url])
         said = done.stderr.decode().strip()
         return Seen(int(done.stdout), done.error, self.saved("body"), said, done.starved_ms)
+
+
+class Crawler(Curl):
+    """What calls itself Googlebot, and takes pages: how a crawler is answered, not what it makes of it."""
+
+    name = "crawler"
+    # It is shown pages only.
+    ways = []
+    speaks = [("h11", False), ("h2", True)]
+    more = (
+        *("-A", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"),
+        *("-H", "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    )

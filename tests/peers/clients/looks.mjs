@@ -3,7 +3,7 @@
 //
 // A line may also say `look`: `document` opens the URL as a person does, `fetch` asks for it from a script of the page `from`;
 // `scripts`: whether scripts may run; `until`: a selector that is there when all has been shown; `state`, `events`: the
-// readyState and the events that are due, which are waited for; `lands`: the path where a page that sends its reader
+// readyState and the events that are due, and `timing`, the names of Server-Timing, which are waited for; `lands`: the path where a page that sends its reader
 // elsewhere ends; `picture`: where a screenshot is to be put.
 // The answer's `message` is JSON: what was shown, what ran, what was complained about.
 
@@ -42,11 +42,14 @@ function tell({ until }) {
     found: !until || document.querySelector(until) !== null,
     text: document.body?.innerText ?? '',
     state: document.readyState,
-    data: { ...document.documentElement.dataset },
+    // What the page itself says: which of its scripts ran, and what they met.
+    ran: window.seen ?? [],
+    problems: window.problems ?? [],
     seen: window.endwellSeen ?? null,
-    boxes: [...document.querySelectorAll('main > *')].filter((one) => one.offsetHeight > 0).map(box),
+    boxes: [...document.querySelectorAll('p.content, p.fallback, p.placeholder')].filter((one) => one.offsetHeight > 0).map(box),
     overflows: document.documentElement.scrollWidth > document.documentElement.clientWidth,
-    timing: (entry?.serverTiming ?? []).map(({ name, duration, description }) => ({ name, duration, description })),
+    // Not before all has come: Firefox goes on giving what it gave first.
+    timing: (window.endwellSeen?.events.includes('load') ? entry.serverTiming : []).map(({ name, duration, description }) => ({ name, duration, description })),
   };
 }
 
@@ -90,7 +93,8 @@ class Window {
   }
 
   #listen(page) {
-    page.on('console', (message) => this.complaints.push(`${message.type()}: ${message.text()}`));
+    page.on('console', (message) =>
+      this.complaints.push(`${message.type()}: ${message.text()} (${message.location().url})`));
     page.on('pageerror', (error) => this.complaints.push(`error: ${error}`));
     const ended = (request, error) => {
       if (!request.isNavigationRequest()) return;
@@ -130,8 +134,11 @@ class Window {
       `(async () => JSON.stringify(await (${source})(${JSON.stringify(argument ?? null)})))()`) ?? 'null');
   }
 
-  screenshot() {
-    return this.#page.screenshot({ fullPage: true, timeout });
+  // Playwright's own waits for the fonts of a document, which one that broke never has.
+  async screenshot() {
+    const session = await this.#context.newCDPSession(this.#page);
+    const { data } = await session.send('Page.captureScreenshot', { format: 'png', captureBeyondViewport: true });
+    return Buffer.from(data, 'base64');
   }
 
   close() {
@@ -160,18 +167,23 @@ async function window(scripts) {
   return kind === 'chromium' ? Window.open(await chromium(), scripts) : (await firefox(scripts)).tab(size);
 }
 
-async function inDocument(shown, { url, until, lands, state, events = [], picture }) {
+async function inDocument(shown, { url, until, lands, state, events = [], timing = [], picture }) {
   await shown.prepare(`${watch}`);
   await shown.open(url);
-  const there = (one) => !lands || new URL(one.url).pathname === lands;
-  await shown.until('the answer has ended', () => shown.ended.some(there), timeout);
+  // On the way to another page the answer's end may pass unseen.
+  if (!lands) await shown.until('the answer has ended', () => shown.ended.length > 0, timeout);
   // What the browser does with the end it does after it.
-  const asDue = ({ found, seen, ...told }) =>
-    found && (!state || told.state === state) && events.every((one) => seen.events.includes(one));
+  const asDue = ({ url, found, seen, ...told }) =>
+    found && (!lands || new URL(url).pathname === lands) && (!state || told.state === state) &&
+    events.every((one) => seen.events.includes(one)) && timing.every((name) => told.timing.some((one) => one.name === name));
   const late = Date.now() + timeout / 2;
   let told;
   do {
-    told = await shown.evaluate(`${tell}`, { until });
+    // There is nothing to ask between two pages.
+    told = await shown.evaluate(`${tell}`, { until }).catch((error) => {
+      if (!lands || Date.now() > late) throw error;
+      return { found: false };
+    });
   } while (!asDue(told) && Date.now() < late && (await new Promise((resolve) => setTimeout(resolve, 20, true))));
   if (picture) writeFileSync(picture, await shown.screenshot());
   const ended = shown.ended.map((one) => ({ path: new URL(one.url).pathname, error: one.error }));
