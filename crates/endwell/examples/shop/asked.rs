@@ -15,16 +15,58 @@ pub(crate) struct Known {
 
 /// The parts, and what they do if nothing is asked.
 pub(crate) const PARTS: [Known; 6] = [
-    known("product", "name; decides the status", Severity::Fatal, Does::Well, 0),
+    known(
+        "product",
+        "name; decides the status",
+        Severity::Fatal,
+        Does::Well,
+        0,
+    ),
     known("price", "price", Severity::Fatal, Does::Well, 300),
-    known("stock", "what is left", Severity::Degrading, Does::Well, 1000),
-    known("fit", "computed on a thread", Severity::Note, Does::Well, 300),
-    known("reviews", "a list, its authors are parts too", Severity::Degrading, Does::Error, 300),
-    known("others", "what others bought", Severity::Note, Does::TimeOut, 0),
+    known(
+        "stock",
+        "what is left",
+        Severity::Degrading,
+        Does::Well,
+        1000,
+    ),
+    known(
+        "fit",
+        "computed on a thread",
+        Severity::Note,
+        Does::Well,
+        300,
+    ),
+    known(
+        "reviews",
+        "a list, its authors are parts too",
+        Severity::Degrading,
+        Does::Error,
+        300,
+    ),
+    known(
+        "others",
+        "what others bought",
+        Severity::Note,
+        Does::TimeOut,
+        0,
+    ),
 ];
 
-const fn known(name: &'static str, is: &'static str, severity: Severity, does: Does, after: u64) -> Known {
-    Known { name, is, severity, does, after }
+const fn known(
+    name: &'static str,
+    is: &'static str,
+    severity: Severity,
+    does: Does,
+    after: u64,
+) -> Known {
+    Known {
+        name,
+        is,
+        severity,
+        does,
+        after,
+    }
 }
 
 /// What a part does.
@@ -39,7 +81,13 @@ pub(crate) enum Does {
 }
 
 impl Does {
-    pub(crate) const ALL: [Does; 5] = [Self::Well, Self::Error, Self::Panic, Self::TimeOut, Self::Missing];
+    pub(crate) const ALL: [Does; 5] = [
+        Self::Well,
+        Self::Error,
+        Self::Panic,
+        Self::TimeOut,
+        Self::Missing,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -91,7 +139,9 @@ impl Asked {
     pub(crate) fn of(query: &str) -> Self {
         let says = |name: &str| {
             let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-            pairs.find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+            pairs
+                .find(|(key, _)| *key == name)
+                .map_or("", |(_, value)| value)
         };
         let part = |known: &Known| {
             let name = known.name;
@@ -103,7 +153,9 @@ impl Asked {
             Part {
                 severity: severity.unwrap_or(known.severity),
                 does: does.unwrap_or(known.does),
-                after: after.filter(|time| TIMES.contains(time)).unwrap_or(known.after),
+                after: after
+                    .filter(|time| TIMES.contains(time))
+                    .unwrap_or(known.after),
             }
         };
         Self {

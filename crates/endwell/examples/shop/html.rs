@@ -28,7 +28,10 @@ pub(crate) const NO_PRODUCT: &str = "<!DOCTYPE html><html lang=en><meta charset=
 
 /// For text that is not ours.
 pub(crate) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 pub(crate) fn top(nonce: &str) -> String {
@@ -46,22 +49,60 @@ pub(crate) fn panel(asked: &Asked) -> String {
     );
     for known in &PARTS {
         let (name, part) = (known.name, asked.part(known.name));
-        let does = Does::ALL.into_iter().filter(|does| *does != Does::Missing || name == "product");
+        let does = Does::ALL
+            .into_iter()
+            .filter(|does| *does != Does::Missing || name == "product");
         let does = does.map(|does| (does.value(), does.name().to_owned(), does == part.does));
-        let times = TIMES.map(|time| (time.to_string(), format!("after {time} ms"), time == part.after));
-        let times = times.iter().map(|(value, text, chosen)| (value.as_str(), text.clone(), *chosen));
-        let severity = Severity::ALL.map(|it| (it.as_str(), format!("which is {}", is(it)), it == part.severity));
-        let _ = write!(form, "<fieldset><legend>{name} <small>({})</small></legend>", known.is);
+        let times = TIMES.map(|time| {
+            (
+                time.to_string(),
+                format!("after {time} ms"),
+                time == part.after,
+            )
+        });
+        let times = times
+            .iter()
+            .map(|(value, text, chosen)| (value.as_str(), text.clone(), *chosen));
+        let severity = Severity::ALL.map(|it| {
+            (
+                it.as_str(),
+                format!("which is {}", is(it)),
+                it == part.severity,
+            )
+        });
+        let _ = write!(
+            form,
+            "<fieldset><legend>{name} <small>({})</small></legend>",
+            known.is
+        );
         select(&mut form, &format!("{name}.does"), does);
         select(&mut form, &format!("{name}.after"), times);
         select(&mut form, &format!("{name}.is"), severity.into_iter());
         form += "</fieldset>\n";
     }
     form += "<fieldset><legend>page</legend>";
-    let order = [("out", "as the parts come", !asked.in_order), ("in", "in order", asked.in_order)];
-    select(&mut form, "order", order.map(|(value, text, it)| (value, text.to_owned(), it)).into_iter());
-    let cache = [("private", "for this reader alone", !asked.public), ("public", "for caches, too", asked.public)];
-    select(&mut form, "cache", cache.map(|(value, text, it)| (value, text.to_owned(), it)).into_iter());
+    let order = [
+        ("out", "as the parts come", !asked.in_order),
+        ("in", "in order", asked.in_order),
+    ];
+    select(
+        &mut form,
+        "order",
+        order
+            .map(|(value, text, it)| (value, text.to_owned(), it))
+            .into_iter(),
+    );
+    let cache = [
+        ("private", "for this reader alone", !asked.public),
+        ("public", "for caches, too", asked.public),
+    ];
+    select(
+        &mut form,
+        "cache",
+        cache
+            .map(|(value, text, it)| (value, text.to_owned(), it))
+            .into_iter(),
+    );
     form + "</fieldset><button>Show it</button> <a href=\"/\">As at first</a></form></details></aside>\n"
 }
 
@@ -73,7 +114,11 @@ fn is(severity: Severity) -> &'static str {
     }
 }
 
-fn select<'a>(form: &mut String, name: &str, options: impl Iterator<Item = (&'a str, String, bool)>) {
+fn select<'a>(
+    form: &mut String,
+    name: &str,
+    options: impl Iterator<Item = (&'a str, String, bool)>,
+) {
     let _ = write!(form, "<select name=\"{name}\" aria-label=\"{name}\">");
     for (value, text, chosen) in options {
         let chosen = if chosen { " selected" } else { "" };
@@ -91,7 +136,10 @@ pub(crate) fn waits(what: &str) -> String {
 pub(crate) fn fallback(text: &str, error: &PartError) -> String {
     match text {
         "" => String::new(),
-        text => format!("<p class=none>{text} <small>({})</small></p>", escaped(&error.cause().to_string())),
+        text => format!(
+            "<p class=none>{text} <small>({})</small></p>",
+            escaped(&error.cause().to_string())
+        ),
     }
 }
 

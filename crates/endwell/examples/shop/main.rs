@@ -70,5 +70,7 @@ async fn main() -> std::io::Result<()> {
     let tcp = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     eprintln!("listening on http://{}/", tcp.local_addr()?);
     let log = endwell::Log::new(endwell::Format::Json, std::io::stdout())?;
-    endwell::serve(endwell::listen(tcp), app()).observer(log).await
+    endwell::serve(endwell::listen(tcp), app())
+        .observer(log)
+        .await
 }

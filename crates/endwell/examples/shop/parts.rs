@@ -24,7 +24,9 @@ async fn query<T>(asked: crate::asked::Part, found: T) -> io::Result<T> {
 }
 
 /// The name of the product. Without it there is no page: 404 if there is no such product, 5xx if nobody knows.
-pub(crate) fn product(asked: &Asked) -> Part<impl Future<Output = io::Result<Decided>> + Send + use<>> {
+pub(crate) fn product(
+    asked: &Asked,
+) -> Part<impl Future<Output = io::Result<Decided>> + Send + use<>> {
     let asked = asked.part("product");
     let work = async move {
         query(asked, ()).await?;
@@ -55,11 +57,14 @@ pub(crate) fn fit(asked: &Asked) -> Part<impl Work + use<>> {
     let asked = asked.part("fit");
     let work = async move {
         query(asked, ()).await?;
-        spawn_blocking(|| Ok::<_, io::Error>((1..=1_000_000_u64).fold(8, |sum, n| sum ^ (n * n)) % 90))
-            .await
-            .map_err(io::Error::other)
+        spawn_blocking(|| {
+            Ok::<_, io::Error>((1..=1_000_000_u64).fold(8, |sum, n| sum ^ (n * n)) % 90)
+        })
+        .await
+        .map_err(io::Error::other)
     };
-    let fit = part("fit", work).then(|percent| format!("<p>Fits {percent} % of what you bought before"));
+    let fit =
+        part("fit", work).then(|percent| format!("<p>Fits {percent} % of what you bought before"));
     usual(fit, asked, "No word on what it fits.").placeholder(html::waits("What it fits"))
 }
 
@@ -79,7 +84,16 @@ pub(crate) fn reviews(asked: &Asked) -> Part<impl Work + use<>> {
         }
         let row = match last {
             true => query(asked, REVIEWS[0]).await,
-            false => query(crate::asked::Part { does: Does::Well, ..asked }, REVIEWS[at]).await,
+            false => {
+                query(
+                    crate::asked::Part {
+                        does: Does::Well,
+                        ..asked
+                    },
+                    REVIEWS[at],
+                )
+                .await
+            }
         };
         Some((row, at + 1))
     });
