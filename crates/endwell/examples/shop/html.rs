@@ -5,7 +5,7 @@ use std::fmt::Write;
 use endwell::Severity;
 use endwell::page::PartError;
 
-use crate::asked::{Asked, Does, PARTS, TIMES};
+use super::asked::{Asked, Does, PARTS, TIMES};
 
 const STYLE: &str = ":root{color-scheme:light dark;--box:#8881;--edge:#8886;--bad:#c33}\
 *{box-sizing:border-box}body{font:1rem/1.5 system-ui,sans-serif;margin:0 auto;padding:1rem;max-width:68rem}\

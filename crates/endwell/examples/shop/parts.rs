@@ -6,14 +6,14 @@ use std::time::Duration;
 use endwell::page::{Decided, Fragment, Part, Work, each, part, spawn_blocking};
 use http::StatusCode;
 
-use crate::asked::{Asked, Does};
-use crate::html;
+use super::asked::{Asked, Does};
+use super::html;
 
 /// Longer than that no part may take.
 const TIME_OUT: Duration = Duration::from_secs(2);
 
 /// Waits as a query would, and ends as it was asked to.
-async fn query<T>(asked: crate::asked::Part, found: T) -> io::Result<T> {
+async fn query<T>(asked: super::asked::Part, found: T) -> io::Result<T> {
     tokio::time::sleep(asked.time()).await;
     match asked.does {
         Does::Well | Does::Missing => Ok(found),
@@ -86,7 +86,7 @@ pub(crate) fn reviews(asked: &Asked) -> Part<impl Work + use<>> {
             true => query(asked, REVIEWS[0]).await,
             false => {
                 query(
-                    crate::asked::Part {
+                    super::asked::Part {
                         does: Does::Well,
                         ..asked
                     },
@@ -121,7 +121,7 @@ pub(crate) fn others(asked: &Asked) -> Part<impl Work + use<>> {
 }
 
 /// What most parts have in common.
-fn usual<W>(part: Part<W>, asked: crate::asked::Part, fallback: &'static str) -> Part<W> {
+fn usual<W>(part: Part<W>, asked: super::asked::Part, fallback: &'static str) -> Part<W> {
     part.severity(asked.severity)
         .timeout(TIME_OUT + asked.time())
         .catch(move |error| html::fallback(fallback, error))
