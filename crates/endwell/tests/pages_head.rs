@@ -427,3 +427,23 @@ fn a_part_too_many_has_failed_and_says_how_many_may_be() {
         "{record:?}"
     );
 }
+
+#[test]
+fn h11_a_browser_has_time_to_read_before_the_abort_and_a_program_needs_none() {
+    let for_ever = |policy: &mut endwell::Policy| policy.grace.browser = Duration::from_secs(3600);
+    let server = Setup::default().policy(for_ever).start(app());
+    let seen = ask(&server, Speaks::Http1, "/late", &[]);
+    assert_eq!(seen.end, SeenEnd::Fin);
+    let session = http1::Session::connect(server.addr, None, &Pace::fast());
+    let mut session = session.expect("it accepts");
+    let request = http1::Request::get11("/late").with("Sec-Fetch-Dest", "document");
+    session.send(&request).expect("it reads");
+    let seen = session.read_until(|seen| seen.body == b"<p>first</p>");
+    assert_eq!(
+        seen.end,
+        SeenEnd::Open,
+        "all is there, and nothing has ended"
+    );
+    let end = session.watch(Duration::from_millis(300));
+    assert!(matches!(end, SeenEnd::Open | SeenEnd::TimedOut), "{end}");
+}

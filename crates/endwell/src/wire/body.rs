@@ -506,8 +506,11 @@ where
             let round_trip = conn.round_trip();
             let grace = self.policy.grace.of(self.client, round_trip);
             let resets = wire == WireEnding::ResetConnection;
-            if !resets && self.tail.as_ref().is_some_and(|tail| tail.has_told()) {
-                // Streams of browsers and of Node drop what is queued in them when an error comes.
+            let told = self.tail.as_ref().is_some_and(|tail| tail.has_told());
+            if !resets && (told || self.client.browser) {
+                // Streams of browsers and of Node drop what is queued in them when an error comes;
+                // Chromium 156 lost the last chunk of 6 of 20 pages whose FIN came with it, of none
+                // after 25 ms. Programs lost nothing.
                 let reading = &mut self.reading;
                 let reading = reading.get_or_insert_with(|| Box::pin(tokio::time::sleep(grace)));
                 ready!(reading.as_mut().poll(cx));
