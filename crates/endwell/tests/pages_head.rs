@@ -43,6 +43,36 @@ impl Drop for Guard {
     }
 }
 
+/// Panics when it is dropped.
+struct Panics;
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        panic!("the guard panics");
+    }
+}
+
+/// Two parts that decide: the later word counts.
+async fn twice() -> Response<Body> {
+    let first = async {
+        Ok::<_, io::Error>(
+            Decided::content("a")
+                .status(StatusCode::ACCEPTED)
+                .header("x-a", "a"),
+        )
+    };
+    let second = async {
+        later().await;
+        Ok::<_, io::Error>(
+            Decided::content("b")
+                .status(StatusCode::CREATED)
+                .header("x-b", "b"),
+        )
+    };
+    let page = Page::new().must_before_head(part("second", second));
+    page.must_before_head(part("first", first)).respond().await
+}
+
 fn page() -> Page {
     Page::new().error_page(SORRY).chunk("<p>first</p>")
 }
@@ -141,6 +171,20 @@ fn app() -> Router {
                 .timeout(Duration::from_millis(20))
                 .catch(|_| "<p>none</p>");
             page().head_hold(None).part(one).in_order(true).respond()
+        }),
+    )
+    .route("/decides/twice", get(twice))
+    .route(
+        "/late/guard",
+        get(|| {
+            let guarded = async {
+                let _guard = Panics;
+                never().await
+            };
+            page()
+                .part(part("one", fails()))
+                .part(part("guarded", guarded).placeholder(""))
+                .respond()
         }),
     )
     .route("/late", get(|| page().part(part("one", fails())).respond()))
@@ -298,6 +342,7 @@ fn what_is_fatal_before_the_first_octet_is_a_page_of_its_own() {
 fn behind_the_first_octet_it_is_an_abort() {
     let server = Setup::default().start(app());
     check(&server, "/late", 200, "<p>first</p>", false, FAILED);
+    check(&server, "/late/guard", 200, "<p>first</p>", false, FAILED);
     check(
         &server,
         "/hold/over",
@@ -352,6 +397,12 @@ fn a_part_decides_the_head() {
         page,
         false,
         ("degraded", "producer_error"),
+    );
+    check(&server, "/decides/twice", 201, "ba", true, COMPLETE);
+    let seen = ask(&server, Speaks::Http1, "/decides/twice", &[]);
+    assert_eq!(
+        (seen.header("x-a"), seen.header("x-b")),
+        (Some("a"), Some("b"))
     );
     let seen = ask(&server, Speaks::Http1, "/decides/ok", &[]);
     assert_eq!(seen.header("x-decided"), Some("yes"));
@@ -446,4 +497,16 @@ fn h11_a_browser_has_time_to_read_before_the_abort_and_a_program_needs_none() {
     );
     let end = session.watch(Duration::from_millis(300));
     assert!(matches!(end, SeenEnd::Open | SeenEnd::TimedOut), "{end}");
+}
+
+#[test]
+fn without_our_layer_the_status_at_least_is_told() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let status = runtime.expect("a runtime").block_on(async {
+        let bad = async { Err::<String, _>(io::Error::other("bad")) };
+        page().part(part("one", bad)).respond().await.status()
+    });
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
 }

@@ -136,11 +136,7 @@ fn is_balanced(html: &str) -> bool {
     for token in Tokenizer::new_with_emitter(html, DefaultEmitter::<()>::new_with_span()) {
         match token.expect("a string can be read") {
             Token::StartTag(tag) => open.push(tag.name),
-            Token::EndTag(tag) => {
-                if open.pop() != Some(tag.name) {
-                    return false;
-                }
-            }
+            Token::EndTag(tag) if open.pop().as_ref() != Some(&tag.name) => return false,
             _ => {}
         }
     }

@@ -170,6 +170,24 @@ impl Asked {
         self.parts[at.expect("it is one of the list")]
     }
 
+    /// The same in order, made of what was understood.
+    pub(crate) fn query_in_order(&self) -> String {
+        let mut query = format!(
+            "order=in&cache={}",
+            if self.public { "public" } else { "private" }
+        );
+        for (known, part) in PARTS.iter().zip(self.parts) {
+            let name = known.name;
+            query += &format!("&{name}.is={}", part.severity.as_str());
+            query += &format!(
+                "&{name}.does={}&{name}.after={}",
+                part.does.value(),
+                part.after
+            );
+        }
+        query
+    }
+
     pub(crate) fn cache(&self) -> &'static str {
         match self.public {
             true => "public, max-age=60",

@@ -34,10 +34,18 @@ pub(crate) fn escaped(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-pub(crate) fn top(nonce: &str) -> String {
+/// Who runs no scripts is led to the page in order.
+pub(crate) fn top(nonce: &str, asked: &Asked) -> String {
+    let in_order = match asked.in_order {
+        true => String::new(),
+        false => format!(
+            "<noscript><meta http-equiv=refresh content=\"0;url=/?{}\"></noscript>",
+            escaped(&asked.query_in_order())
+        ),
+    };
     format!(
         "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>\
-         <meta name=viewport content=\"width=device-width,initial-scale=1\"><title>Bolts</title>\
+         <meta name=viewport content=\"width=device-width,initial-scale=1\"><title>Bolts</title>{in_order}\
          <style nonce=\"{nonce}\">{STYLE}</style></head>\n<body>\n<div class=page>\n"
     )
 }

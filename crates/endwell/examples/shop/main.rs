@@ -34,7 +34,7 @@ async fn product(RawQuery(query): RawQuery) -> Response<Body> {
         )
         .redirect("/sorry")
         .error_page(html::SORRY)
-        .chunk(html::top(&nonce))
+        .chunk(html::top(&nonce, &asked))
         .chunk(html::panel(&asked))
         .chunk("<main>")
         .must_before_head(parts::product(&asked))

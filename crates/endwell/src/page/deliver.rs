@@ -51,7 +51,13 @@ impl Page {
             wrong = wrong.or(decided.wrong);
             head.take_over(decided.head);
         }
+        let failed = engine.failures().is_fatal();
         head.fields.entry(CONTENT_TYPE).or_insert(HTML);
+        if let (true, Some(cause)) = (failed, engine.failures().ending().cause()) {
+            // Under our layer another response takes its place; elsewhere the status at least is told.
+            let status = StatusCode::from_u16(cause.kind.status()).ok();
+            head.status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        }
         let mut body = crate::stream(|producer| write(engine, producer))
             .may_trail([SERVER_TIMING])
             .with_head(head, wrong)

@@ -246,9 +246,13 @@ impl Engine {
     fn decide(&mut self, part: usize, content: Fragment, decided: Box<HeadOf>) {
         if !decided.instead {
             self.add(part, content);
-            self.decided.get_or_insert(decided);
+            match &mut self.decided {
+                Some(first) => first.take_over(*decided),
+                None => self.decided = Some(decided),
+            }
             return;
         }
+        self.tree.clear();
         let instead = Manner {
             in_order: self.manner.in_order,
             nonce: self.manner.nonce.take(),

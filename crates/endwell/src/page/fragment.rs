@@ -159,6 +159,14 @@ pub(super) struct HeadOf {
     pub(super) instead: bool,
 }
 
+impl HeadOf {
+    /// Adds what another part decides: its status and fields count where both say something.
+    pub(super) fn take_over(&mut self, later: Self) {
+        self.head.take_over(later.head);
+        self.wrong = self.wrong.take().or(later.wrong);
+    }
+}
+
 /// What the work of a part gives.
 pub(super) enum Given {
     /// All of its content; what it decides of the head, if it does.

@@ -38,7 +38,7 @@
 //!
 //! # Order of the modules
 //! What a page is made of (`error`, `fragment`, `decided`, `part`), what runs it (`wake`, `tree`, `clock`, `failures`), what
-//! writes it (`script`, `out`, `engine`, `write`), and where it goes (`deliver`).
+//! writes it (`out`, `script`, `engine`, `write`), and where it goes (`deliver`).
 
 mod error;
 
@@ -56,9 +56,9 @@ mod clock;
 
 mod failures;
 
-mod script;
-
 mod out;
+
+mod script;
 
 mod engine;
 

@@ -1,6 +1,7 @@
 //! Octets on their way out: small ones together, large ones as they are.
 
 use std::collections::VecDeque;
+use std::fmt::{self, Write};
 
 use bytes::{Bytes, BytesMut};
 
@@ -45,6 +46,19 @@ impl Out {
             self.close_frame();
         }
         self.gathered.extend_from_slice(&octets);
+    }
+
+    /// Writes text of ours, without a string of its own.
+    pub(super) fn text(&mut self, text: fmt::Arguments<'_>) {
+        if self.gathered.len() >= FRAME {
+            self.close_frame();
+        }
+        let before = self.gathered.len();
+        let written = self.gathered.write_fmt(text);
+        debug_assert!(written.is_ok(), "there is memory, or nothing goes on");
+        if let Some(markup) = &mut self.markup {
+            markup.watch(&self.gathered[before..]);
+        }
     }
 
     fn close_frame(&mut self) {

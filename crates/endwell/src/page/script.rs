@@ -10,6 +10,8 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 
+use super::out::Out;
+
 /// Moves what came for place `n` to where it belongs; `f`: it was the last.
 ///
 /// Without the marks (scripts of the page may have taken them away) it changes nothing.
@@ -35,44 +37,48 @@ impl Scripts {
     }
 
     /// Marks a place; gives its number.
-    pub(super) fn place(&mut self, placeholder: &Bytes, out: &mut impl FnMut(Bytes)) -> u64 {
+    pub(super) fn place(&mut self, placeholder: &Bytes, out: &mut Out) -> u64 {
         self.places += 1;
         let place = self.places;
-        out(format!("<template id=\"endwell-{place}\"></template>").into());
-        out(placeholder.clone());
-        out(format!("<template id=\"endwell-{place}-end\"></template>").into());
+        out.text(format_args!("<template id=\"endwell-{place}\"></template>"));
+        out.put(placeholder.clone());
+        out.text(format_args!(
+            "<template id=\"endwell-{place}-end\"></template>"
+        ));
         place
     }
 
     /// What stands before the octets that come for a place.
-    pub(super) fn open(place: u64) -> Bytes {
-        format!("<template id=\"endwell-{place}-new\">").into()
+    pub(super) fn open(&self, place: u64, out: &mut Out) {
+        out.text(format_args!("<template id=\"endwell-{place}-new\">"));
     }
 
     /// What stands after them.
-    pub(super) fn close(&mut self, place: u64, last: bool) -> Bytes {
-        format!("</template>{}", self.call(place, last)).into()
+    pub(super) fn close(&mut self, place: u64, last: bool, out: &mut Out) {
+        out.text(format_args!("</template>"));
+        self.call(place, last, out);
     }
 
     /// Moves what came, or takes the marks away.
-    pub(super) fn call(&mut self, place: u64, last: bool) -> String {
+    pub(super) fn call(&mut self, place: u64, last: bool, out: &mut Out) {
         let function = match std::mem::replace(&mut self.defined, true) {
             false => FUNCTION,
             true => "",
         };
         let (nonce, last) = (&self.nonce, u8::from(last));
-        format!("<script{nonce}>{function}endwell({place},{last})</script>")
+        out.text(format_args!(
+            "<script{nonce}>{function}endwell({place},{last})</script>"
+        ));
     }
 
     /// Leads to another page: by a script, and without scripts by a refresh.
-    pub(super) fn redirect(&self, url: &str) -> Bytes {
+    pub(super) fn redirect(&self, url: &str, out: &mut Out) {
         let nonce = &self.nonce;
         let (text, value) = (js_string(url), attribute(url));
-        format!(
+        out.text(format_args!(
             "<script{nonce}>location.replace({text})</script>\
              <meta http-equiv=\"refresh\" content=\"0;url={value}\">"
-        )
-        .into()
+        ));
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -300,8 +301,11 @@ impl Tree {
         }
     }
 
-    /// Forgets all; what is under way is dropped.
+    /// Forgets all; what is under way is dropped. A panic of a drop must not take the page's last octets with it.
     pub(super) fn clear(&mut self) {
-        self.nodes.clear();
+        for mut node in self.nodes.drain() {
+            let left = (node.work.take(), node.catch.take());
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(left)));
+        }
     }
 }

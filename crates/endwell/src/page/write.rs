@@ -3,7 +3,6 @@
 use bytes::Bytes;
 
 use super::engine::{Engine, Late};
-use super::script::Scripts;
 use super::tree::{Item, Later};
 
 impl Engine {
@@ -35,7 +34,7 @@ impl Engine {
             }
             if let (Some(url), Some(before)) = (&self.manner.redirect, self.out.room()) {
                 self.out.put(Bytes::from_static(before.as_bytes()));
-                self.out.put(self.scripts.redirect(url));
+                self.scripts.redirect(url, &mut self.out);
             }
         }
         self.forget();
@@ -81,16 +80,10 @@ impl Engine {
 
     /// Marks a part's place, for when it comes.
     fn mark(&mut self, part: usize) {
-        let placeholder = self
-            .tree
-            .get(part)
-            .and_then(|node| node.placeholder.clone());
-        let out = &mut self.out;
-        let place = self
-            .scripts
-            .place(&placeholder.unwrap_or_default(), &mut |octets| {
-                out.put(octets)
-            });
+        let node = self.tree.get(part);
+        let placeholder = node.and_then(|node| node.placeholder.clone());
+        let placeholder = placeholder.unwrap_or_default();
+        let place = self.scripts.place(&placeholder, &mut self.out);
         self.late.push(Late { part, place });
     }
 
@@ -130,8 +123,7 @@ impl Engine {
         }
         let over = self.tree.is_closed(part, Later::Repetitions) && self.tree.first(part).is_none();
         if over {
-            let call = self.scripts.call(place, true);
-            self.out.put(call.into());
+            self.scripts.call(place, true, &mut self.out);
             self.written(part);
         }
         over
@@ -139,10 +131,9 @@ impl Engine {
 
     /// Writes the content of a part, and the script that moves it to its place.
     fn fill(&mut self, place: u64, last: bool, part: usize) {
-        self.out.put(Scripts::open(place));
+        self.scripts.open(place, &mut self.out);
         self.write_closed(part);
-        let close = self.scripts.close(place, last);
-        self.out.put(close);
+        self.scripts.close(place, last, &mut self.out);
     }
 
     /// Writes content that waits for nothing.
