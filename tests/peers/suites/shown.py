@@ -116,7 +116,7 @@ def complaints(told: dict, *known: str) -> list[str]:
 
 def whole(client, page: Case, url: str, asked: dict) -> list[str]:
     """The page is there, has loaded, and its scripts of every kind have run."""
-    due = timing(client, page) if page.ending == "complete" else []
+    due = timing(client, page)
     told, wrong = see(client, url, until="#end", state="complete", events=["load"], timing=due, **asked)
     if wrong:
         return wrong

@@ -161,6 +161,13 @@ impl Http2 {
         self.next += 2;
     }
 
+    /// Resets the stream that was asked for last, with CANCEL.
+    pub fn reset(&mut self) -> io::Result<()> {
+        let mut out = Vec::new();
+        frame(&mut out, RST_STREAM, 0, self.next - 2, &8u32.to_be_bytes());
+        self.socket.write_all(&out)
+    }
+
     /// Sends what is queued, reads once and gives how many streams have ended.
     pub fn read(&mut self) -> io::Result<u64> {
         if !self.out.is_empty() {
