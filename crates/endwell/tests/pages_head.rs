@@ -52,7 +52,7 @@ impl Drop for Panics {
     }
 }
 
-/// Two parts that decide: the later word counts.
+/// Two parts that decide: what stands later counts, though it is known first.
 async fn twice() -> Response<Body> {
     let first = async {
         Ok::<_, io::Error>(
@@ -174,6 +174,18 @@ fn app() -> Router {
         }),
     )
     .route("/decides/twice", get(twice))
+    .route(
+        "/decides/late",
+        get(|| {
+            let gone = async {
+                later().await;
+                later().await;
+                Ok::<_, io::Error>(Decided::instead(StatusCode::NOT_FOUND, "<p>gone</p>"))
+            };
+            let page = page().part(part("ad", fails()).degrading());
+            page.must_before_head(part("gone", gone)).respond()
+        }),
+    )
     .route(
         "/late/guard",
         get(|| {
@@ -398,7 +410,11 @@ fn a_part_decides_the_head() {
         false,
         ("degraded", "producer_error"),
     );
-    check(&server, "/decides/twice", 201, "ba", true, COMPLETE);
+    // What failed in a page that is not shown degrades no other.
+    check(&server, "/decides/late", 404, "<p>gone</p>", true, COMPLETE);
+    let record = server.record("/decides/late?Http1");
+    assert_eq!(record.failed_parts[0].name, "ad");
+    check(&server, "/decides/twice", 202, "ba", true, COMPLETE);
     let seen = ask(&server, Speaks::Http1, "/decides/twice", &[]);
     assert_eq!(
         (seen.header("x-a"), seen.header("x-b")),

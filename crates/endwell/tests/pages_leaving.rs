@@ -19,6 +19,7 @@ use endwell::page::{Fragment, ITEMS, Page, each, part, spawn};
 use endwell::{Body, Severity};
 use endwell_lab::observe::{Pace, http1, http2};
 use http::Response;
+use http_body_util::BodyExt;
 use pages::{Does, told};
 use support::Setup;
 
@@ -240,5 +241,132 @@ fn a_long_list_behind_a_slow_part_is_asked_for_no_more_than_it_may_hold() {
         assert!(written.ending.is_complete());
         let due: String = (0..MANY).map(|item| format!("{item},")).collect();
         assert_eq!(html, format!("slow,{due}end"));
+    });
+}
+
+#[test]
+fn a_list_of_nothing_ends() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(async {
+        let items = futures_util::stream::iter((0..1000).map(Ok::<_, io::Error>));
+        // Each has a part with a time-out, none of which is reached: no alarm may stay for it.
+        let list = each("list", items, |item| {
+            let inner = part("inner", async {
+                tokio::task::yield_now().await;
+                Ok::<_, io::Error>("")
+            });
+            (
+                item,
+                Fragment::new().part(inner.timeout(Duration::from_secs(3600))),
+            )
+        });
+        let (html, written) = Page::new()
+            .part(list)
+            .chunk("end")
+            .write_string()
+            .await
+            .expect("a string takes all");
+        assert_eq!(
+            (html.as_str(), written.ending.as_str()),
+            ("end", "complete")
+        );
+    });
+}
+
+/// Panics when it is dropped.
+struct Panics;
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        panic!("a guard panics");
+    }
+}
+
+#[test]
+fn guards_that_panic_end_neither_the_page_nor_the_process() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime").block_on(async {
+        let guarded = |name| {
+            part(name, async {
+                let _guard = Panics;
+                std::future::pending::<io::Result<String>>().await
+            })
+        };
+        let page = Page::new()
+            .chunk("first")
+            .part(guarded("one"))
+            .part(guarded("two"));
+        drop(page.respond().await);
+    });
+}
+
+async fn octets(page: Page) -> String {
+    let mut body = page.respond().await.into_body();
+    let mut octets = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.expect("nothing fails").into_data();
+        octets.extend_from_slice(&frame.expect("octets"));
+    }
+    String::from_utf8(octets).expect("text")
+}
+
+#[test]
+fn a_long_list_whose_items_have_late_parts_ends() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime").block_on(async {
+        let items = futures_util::stream::iter((0..300).map(Ok::<_, io::Error>));
+        let list = each("list", items, |item| {
+            let inner = part("inner", async move {
+                tokio::task::yield_now().await;
+                Ok::<_, io::Error>(format!("<b>{item}</b>"))
+            });
+            let inner = inner.placeholder("<i>wait</i>");
+            (item, Fragment::new().chunk("<p>").part(inner).chunk("</p>"))
+        });
+        let page = octets(Page::new().part(list).chunk("end")).await;
+        let due: String = (0..300)
+            .map(|item| format!("<p><b>{item}</b></p>"))
+            .collect();
+        assert_eq!(pages::read(&page), format!("{due}end"));
+        assert!(page.contains("<i>wait</i>"));
+    });
+}
+
+#[test]
+fn a_stream_runs_no_further_ahead_of_its_reader_than_it_may() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime").block_on(async {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counting = Arc::clone(&asked);
+        let items = futures_util::stream::iter((0..1000).map(move |item| {
+            counting.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, io::Error>(item)
+        }));
+        // Each item is a frame.
+        let list = each("list", items, |item| (item, vec![b'x'; 8192]));
+        let mut body = Page::new().part(list).respond().await.into_body();
+        let mut frames = 0;
+        while let Some(frame) = body.frame().await {
+            frames += frame.is_ok_and(|frame| frame.is_data()) as usize;
+            assert!(
+                asked.load(Ordering::SeqCst) <= frames + ITEMS,
+                "after {frames}"
+            );
+        }
+        assert_eq!(frames, 1000);
+    });
+}
+
+#[test]
+fn a_time_beyond_all_clocks_is_none() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(async {
+        let one = part("one", async { Ok::<_, io::Error>("one") }).timeout(Duration::MAX);
+        let page = Page::new().head_hold(Some(Duration::MAX)).part(one);
+        assert_eq!(octets(page).await, "one");
     });
 }

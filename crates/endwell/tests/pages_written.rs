@@ -156,7 +156,7 @@ fn a_written_page_tells_the_status_it_would_have() {
         run(Page::new().chunk("page").part(fatal).write_string()).expect("a string");
     assert_eq!(
         (html.as_str(), written.status),
-        ("", StatusCode::INTERNAL_SERVER_ERROR)
+        ("page", StatusCode::INTERNAL_SERVER_ERROR)
     );
     assert!(matches!(written.ending, Ending::Failed(_)));
     let (_, written) =

@@ -48,7 +48,8 @@ pub(crate) fn price(asked: &Asked) -> Part<impl Work + use<>> {
 
 pub(crate) fn stock(asked: &Asked) -> Part<impl Work + use<>> {
     let asked = asked.part("stock");
-    let stock = part("stock", query(asked, 17_u32)).then(|left| format!("<p>{left} boxes left"));
+    let stock =
+        part("stock", query(asked, 17_u32)).then(|left| format!("<p>{left} boxes left</p>"));
     usual(stock, asked, "We cannot look into our stock now.").placeholder(html::waits("The stock"))
 }
 
@@ -63,8 +64,8 @@ pub(crate) fn fit(asked: &Asked) -> Part<impl Work + use<>> {
         .await
         .map_err(io::Error::other)
     };
-    let fit =
-        part("fit", work).then(|percent| format!("<p>Fits {percent} % of what you bought before"));
+    let fit = part("fit", work)
+        .then(|percent| format!("<p>Fits {percent} % of what you bought before</p>"));
     usual(fit, asked, "No word on what it fits.").placeholder(html::waits("What it fits"))
 }
 
@@ -116,7 +117,7 @@ pub(crate) fn reviews(asked: &Asked) -> Part<impl Work + use<>> {
 pub(crate) fn others(asked: &Asked) -> Part<impl Work + use<>> {
     let asked = asked.part("others");
     let others = part("others", query(asked, ["Nuts M8", "Washers", "A bridge"]));
-    let others = others.then(|names| format!("<h2>Others bought</h2><p>{}", names.join(", ")));
+    let others = others.then(|names| format!("<h2>Others bought</h2><p>{}</p>", names.join(", ")));
     usual(others, asked, "").placeholder(html::waits("What others bought"))
 }
 

@@ -29,6 +29,17 @@ impl Clock {
         self.alarms.push(Reverse((at, alarm)));
     }
 
+    /// How many there are, those that are not needed any more among them.
+    pub(super) fn len(&self) -> usize {
+        self.alarms.len()
+    }
+
+    /// Forgets what is not needed any more.
+    pub(super) fn retain(&mut self, needed: impl Fn(Instant, Alarm) -> bool) {
+        self.alarms
+            .retain(|Reverse((at, alarm))| needed(*at, *alarm));
+    }
+
     /// The next one that is due, or `Pending` if there is none.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Instant, Alarm)> {
         let Some(Reverse((at, alarm))) = self.alarms.peek().copied() else {

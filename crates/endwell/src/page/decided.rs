@@ -9,7 +9,8 @@ use super::fragment::{Fragment, HeadOf, IntoFragment};
 
 /// What a part that the head waits for gives: its content, a status, fields, or another response.
 ///
-/// Content alone is one, too: a `String`, a [`Fragment`].
+/// Content alone is one, too: a `String`, a [`Fragment`]. Of several parts that decide, what stands later in the page
+/// counts; one that gives another response in the page's place ([`instead`](Decided::instead)) ends the waiting.
 ///
 /// # Examples
 /// ```

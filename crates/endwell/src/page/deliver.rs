@@ -43,12 +43,9 @@ impl Page {
             tail,
         } = self;
         let mut engine = Engine::new(content, manner);
-        let decided = match wrong {
-            None => poll_fn(|cx| engine.poll_head(cx)).await,
-            Some(_) => None,
-        };
-        if let Some(decided) = decided {
-            wrong = wrong.or(decided.wrong);
+        if wrong.is_none() {
+            let decided = poll_fn(|cx| engine.poll_head(cx)).await;
+            wrong = decided.wrong;
             head.take_over(decided.head);
         }
         let failed = engine.failures().is_fatal();
@@ -174,11 +171,16 @@ impl Writing {
         let mut engine = Engine::new(page.content, manner);
         let decided = poll_fn(|cx| engine.poll_head(cx)).await;
         let mut head = page.head;
-        let mut wrong = page.wrong;
-        if let Some(decided) = decided {
-            wrong = wrong.or(decided.wrong);
-            head.take_over(decided.head);
+        head.take_over(decided.head);
+        if let Some(cause) = engine.failures().ending().cause()
+            && engine.failures().is_fatal()
+        {
+            let status = StatusCode::from_u16(cause.kind.status()).ok();
+            head.status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         }
+        // There is no other response that could take its place.
+        engine.given = true;
+        let wrong = page.wrong.or(decided.wrong);
         Self {
             engine,
             wrong,
@@ -203,14 +205,10 @@ impl Writing {
     fn written(self) -> Written {
         let failures = self.engine.failures();
         let ending = self.wrong.map_or_else(|| failures.ending(), Ending::Failed);
-        let status = match (&ending, self.octets) {
-            (Ending::Failed(cause), 0) => StatusCode::from_u16(cause.kind.status()).ok(),
-            _ => None,
-        };
         Written {
             failed_parts: failures.told().to_vec(),
             octets: self.octets,
-            status: status.unwrap_or(self.status),
+            status: self.status,
             ending,
         }
     }

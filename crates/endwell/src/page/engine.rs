@@ -3,7 +3,7 @@
 //! Reads: fragments whose parts it polls, each when it was woken. Gives: octets as soon as they may go, then
 //! the end. Never: polls a part of a page that is over; writes behind a part that was fatal.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,6 +26,10 @@ use crate::producer::panicked;
 
 /// Items of a repetition that are taken in one go: others shall have their turn.
 const TURN: usize = 16;
+
+/// Alarms that may be there for parts that are over, beside one for each that is not: forgetting them costs a look at
+/// all.
+const ALARMS: usize = 64;
 
 /// How a page is written.
 pub(super) struct Manner {
@@ -58,7 +62,8 @@ pub(super) struct Engine {
     deciding: usize,
     /// Parts under way that may end the page.
     pub(super) risky: usize,
-    decided: Option<Box<HeadOf>>,
+    /// What parts decided of the head, by their numbers, which are in the order of the page.
+    decided: BTreeMap<usize, Box<HeadOf>>,
     pub(super) manner: Manner,
     pub(super) holds: bool,
     pub(super) scripts: Scripts,
@@ -91,7 +96,7 @@ impl Engine {
             failures: Failures::default(),
             deciding: 0,
             risky: 0,
-            decided: None,
+            decided: BTreeMap::new(),
             holds: manner.hold != Some(Duration::ZERO),
             scripts: Scripts::default(),
             path: vec![root],
@@ -107,8 +112,12 @@ impl Engine {
         if engine.manner.redirect.is_some() {
             engine.out.follow_markup();
         }
-        if let (true, Some(time)) = (engine.holds, engine.manner.hold) {
-            engine.clock.set(Instant::now() + time, Alarm::Head);
+        let until = engine
+            .manner
+            .hold
+            .and_then(|time| Instant::now().checked_add(time));
+        if let (true, Some(until)) = (engine.holds, until) {
+            engine.clock.set(until, Alarm::Head);
         }
         engine.add(root, content);
         engine
@@ -120,19 +129,25 @@ impl Engine {
     }
 
     /// Runs the parts until it is known what the head will be.
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Option<Box<HeadOf>>> {
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<HeadOf> {
         self.run(cx);
-        match self.deciding == 0 || self.failures.is_fatal() {
-            true => Poll::Ready(self.decided.take()),
-            false => Poll::Pending,
+        if self.deciding > 0 && !self.failures.is_fatal() {
+            return Poll::Pending;
         }
+        let decided = std::mem::take(&mut self.decided).into_values();
+        Poll::Ready(decided.fold(HeadOf::default(), |head, later| head.then(*later)))
     }
 
     /// Runs the parts, and gives what may go.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        if !self.over {
+        // What is written is taken first: a repetition must not run ahead of its reader.
+        while self.out.is_empty() && !self.over {
             self.run(cx);
             self.write();
+            // What was written may let repetitions go on, also where it was nothing.
+            if self.due.is_empty() {
+                break;
+            }
         }
         match self.out.take() {
             Some(octets) => {
@@ -182,9 +197,12 @@ impl Engine {
         let bell = Arc::clone(node.bell.get_or_insert_with(|| Bell::new(part, woken)));
         if let (Some(time), None) = (node.timeout, node.deadline) {
             node.started = Instant::now();
-            let deadline = node.started + time;
-            node.deadline = Some(deadline);
-            self.clock.set(deadline, Alarm::Part(part));
+            // A time beyond all clocks is none.
+            node.deadline = node.started.checked_add(time);
+            if let Some(deadline) = node.deadline {
+                self.clock.set(deadline, Alarm::Part(part));
+                self.forget_alarms();
+            }
         }
         bell.heard();
         let waker = waker(&bell);
@@ -211,7 +229,18 @@ impl Engine {
         }
     }
 
-    /// A repetition goes on when items of its are done.
+    /// A long repetition must not leave an alarm for each part that it had.
+    fn forget_alarms(&mut self) {
+        if self.clock.len() > ALARMS + 2 * self.tree.len() {
+            let tree = &self.tree;
+            self.clock.retain(|at, alarm| match alarm {
+                Alarm::Head => true,
+                Alarm::Part(part) => tree.get(part).is_some_and(|node| node.deadline == Some(at)),
+            });
+        }
+    }
+
+    /// A repetition goes on when items of its own are done.
     fn wait_for_items(&mut self, part: usize) {
         if !self.full.contains(&part) {
             self.full.push(part);
@@ -246,10 +275,7 @@ impl Engine {
     fn decide(&mut self, part: usize, content: Fragment, decided: Box<HeadOf>) {
         if !decided.instead {
             self.add(part, content);
-            match &mut self.decided {
-                Some(first) => first.take_over(*decided),
-                None => self.decided = Some(decided),
-            }
+            self.decided.insert(part, decided);
             return;
         }
         self.tree.clear();
@@ -261,11 +287,14 @@ impl Engine {
             parts: self.manner.parts,
             foot: Bytes::new(),
         };
-        let failures = std::mem::take(&mut self.failures);
+        let mut failures = std::mem::take(&mut self.failures);
+        failures.of_another_page();
         let woken = Arc::clone(&self.woken);
-        *self = Self::new(content, instead);
+        *self = Self::new(Fragment::new(), instead);
         (self.failures, self.woken) = (failures, woken);
-        self.decided = Some(decided);
+        self.decided.insert(part, decided);
+        let root = self.path[0];
+        self.add(root, content);
     }
 
     fn expire(&mut self, part: usize, at: Instant) {

@@ -43,6 +43,12 @@ impl Failures {
         }
     }
 
+    /// Another page takes the place of the one in which they were: they are told, and decide nothing.
+    pub(super) fn of_another_page(&mut self) {
+        self.count = 0;
+        self.worst = None;
+    }
+
     /// Whether the page ends here.
     pub(super) fn is_fatal(&self) -> bool {
         matches!(self.worst, Some((Severity::Fatal, ..)))

@@ -160,10 +160,11 @@ pub(super) struct HeadOf {
 }
 
 impl HeadOf {
-    /// Adds what another part decides: its status and fields count where both say something.
-    pub(super) fn take_over(&mut self, later: Self) {
+    /// Both: where they say different things, what stands later in the page counts.
+    pub(super) fn then(mut self, later: Self) -> Self {
         self.head.take_over(later.head);
-        self.wrong = self.wrong.take().or(later.wrong);
+        self.wrong = self.wrong.or(later.wrong);
+        self
     }
 }
 

@@ -26,9 +26,9 @@
 //!             part("reviews", reviews(17))
 //!                 .then(|reviews| reviews.concat())
 //!                 .timeout(Duration::from_secs(2))
-//!                 .placeholder("<p>Reviews are on their way.")
+//!                 .placeholder("<p>Reviews are on their way.</p>")
 //!                 .degrading()
-//!                 .catch(|_| "<p>Reviews cannot be shown now."),
+//!                 .catch(|_| "<p>Reviews cannot be shown now.</p>"),
 //!         )
 //!         .foot("<footer>Bolts and nuts</footer>")
 //!         .respond()

@@ -67,6 +67,11 @@ impl Out {
         }
     }
 
+    /// Whether nothing waits to be taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.gathered.is_empty()
+    }
+
     /// The next frame.
     pub(super) fn take(&mut self) -> Option<Bytes> {
         if self.frames.is_empty() {

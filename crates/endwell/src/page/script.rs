@@ -14,11 +14,12 @@ use super::out::Out;
 
 /// Moves what came for place `n` to where it belongs; `f`: it was the last.
 ///
-/// Without the marks (scripts of the page may have taken them away) it changes nothing.
+/// What stands between the marks goes, also where a placeholder that was not closed made one of them lie deeper. Without
+/// the marks (scripts of the page may have taken them away) it changes nothing.
 const FUNCTION: &str = "function endwell(n,f){var d=document,i='endwell-'+n,\
-b=d.getElementById(i),e=d.getElementById(i+'-end'),t=d.getElementById(i+'-new'),s=d.currentScript,p=e&&e.parentNode,x;\
-if(p){if(b&&b.parentNode===p&&b.compareDocumentPosition(e)&4)while(b!==e){x=b.nextSibling;p.removeChild(b);b=x}\
-if(t)p.insertBefore(t.content,e);if(f)p.removeChild(e)}\
+b=d.getElementById(i),e=d.getElementById(i+'-end'),t=d.getElementById(i+'-new'),s=d.currentScript,r;\
+if(e){if(b&&b.compareDocumentPosition(e)&4){r=d.createRange();r.setStartBefore(b);r.setEndBefore(e);r.deleteContents()}\
+if(t)e.parentNode.insertBefore(t.content,e);if(f)e.parentNode.removeChild(e)}\
 if(t)t.parentNode.removeChild(t);if(s)s.parentNode.removeChild(s)}";
 
 /// Writes what is out of order.

@@ -163,6 +163,11 @@ impl Tree {
         (Self { nodes, limit }, root)
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     pub(super) fn get(&self, id: usize) -> Option<&Node> {
         self.nodes.get(id)
     }
@@ -307,5 +312,12 @@ impl Tree {
             let left = (node.work.take(), node.catch.take());
             let _ = catch_unwind(AssertUnwindSafe(|| drop(left)));
         }
+    }
+}
+
+impl Drop for Tree {
+    /// Drops one by one what is under way: two panics of a whole list of drops would end the process.
+    fn drop(&mut self) {
+        self.clear();
     }
 }

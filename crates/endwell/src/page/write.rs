@@ -15,7 +15,9 @@ impl Engine {
             return;
         }
         self.holds = false;
-        if self.write_in_order() && self.write_late() {
+        let through = self.write_in_order();
+        let late = (through || self.waits_for_late()) && self.write_late();
+        if through && late {
             let foot = std::mem::take(&mut self.manner.foot);
             self.out.put(foot);
             self.over = true;
@@ -67,6 +69,13 @@ impl Engine {
             }
         }
         true
+    }
+
+    /// Whether the turn is that of a repetition all of whose items are written, and unfinished only because parts of
+    /// theirs come late. Between two items elements may stand, so those may come here.
+    fn waits_for_late(&self) -> bool {
+        let turn = self.path.last().and_then(|part| self.tree.get(*part));
+        turn.is_some_and(|node| node.is_full())
     }
 
     /// Whether what follows a part goes ahead of it.
