@@ -173,6 +173,8 @@ kinds! {
     CommandFailed, "command_failed", Producer, 500;
     /// The program whose output is sent ran for longer than it may.
     CommandTimeout, "command_timeout", Producer, 504;
+    /// A part of a page took longer than it may.
+    PartTimeout, "part_timeout", Producer, 504;
     /// More octets were produced than `Content-Length` had promised.
     LengthExceeded, "length_exceeded", Producer, 500;
     /// The producer said complete below the promised length.
@@ -241,6 +243,7 @@ impl Kind {
             | Self::ProducerIdle
             | Self::CommandFailed
             | Self::CommandTimeout
+            | Self::PartTimeout
             | Self::SourceChanged
             | Self::LengthExceeded
             | Self::LengthShort
@@ -266,6 +269,7 @@ impl Kind {
             | Self::SourceChanged
             | Self::CommandFailed
             | Self::CommandTimeout
+            | Self::PartTimeout
             | Self::ServerShutdown
             | Self::InternalError
             | Self::ClientGone

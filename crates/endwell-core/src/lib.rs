@@ -47,7 +47,7 @@ pub use policy::{
     Unprotected,
 };
 pub use protocol::{Protocol, TrailerRoom};
-pub use record::{Phase, Record};
+pub use record::{FailedPart, Phase, Record};
 pub use severity::Severity;
 pub use tally::Tally;
 pub use verdict::{Verdict, verdict};

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use crate::{Cause, Ending, Framing, Party, Protocol, SaidBy, Tally};
+use crate::{Cause, Ending, Framing, Party, Protocol, SaidBy, Severity, Tally};
 
 /// How far a response had come when it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +32,31 @@ impl Phase {
             Self::Last => "last",
             Self::Trailers => "trailers",
         }
+    }
+}
+
+/// A part of a response that failed, and what that meant for the whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedPart {
+    /// Its name.
+    pub name: String,
+    /// What its failure means for the whole.
+    pub severity: Severity,
+    /// Why it failed.
+    pub cause: Cause,
+    /// How long it had run.
+    pub duration: Duration,
+}
+
+impl Serialize for FailedPart {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut line = Line(serializer.serialize_map(None)?);
+        line.put("part", &self.name)?;
+        line.put("severity", self.severity.as_str())?;
+        line.put("error_type", self.cause.kind.as_str())?;
+        line.put("message", &self.cause.to_string())?;
+        line.put("duration_ms", &milliseconds(self.duration))?;
+        line.0.end()
     }
 }
 
@@ -73,6 +98,8 @@ pub struct Record {
     pub trailers_sent: Vec<String>,
     /// Names of the trailer fields of a whole response that could not be sent, or must not be.
     pub trailers_dropped: Vec<String>,
+    /// Parts of the page that failed, in the order in which they did.
+    pub failed_parts: Vec<FailedPart>,
     /// From the request's head to the end.
     pub duration: Duration,
     /// From the request's head to the first octet handed to the transport.
@@ -213,6 +240,9 @@ impl Serialize for Record {
         if !self.trailers_dropped.is_empty() {
             line.put("trailers_dropped", &self.trailers_dropped)?;
         }
+        if !self.failed_parts.is_empty() {
+            line.put("failed_parts", &self.failed_parts)?;
+        }
         line.put("duration_ms", &milliseconds(self.duration))?;
         line.some("ttfb_ms", self.ttfb.map(milliseconds).as_ref())?;
         line.some("request_id", self.request_id.as_ref())?;
@@ -267,6 +297,12 @@ mod tests {
             },
             trailers_sent: Vec::new(),
             trailers_dropped: vec!["x-digest".into()],
+            failed_parts: vec![FailedPart {
+                name: "stock".into(),
+                severity: Severity::Note,
+                cause: Cause::producer("no answer"),
+                duration: Duration::from_micros(1250),
+            }],
             duration: Duration::from_micros(1500),
             ttfb: Some(Duration::from_micros(250)),
             request_id: None,
@@ -280,7 +316,7 @@ mod tests {
     fn json_is_one_line_with_the_fields_of_the_design() {
         assert_eq!(
             record().json(),
-            r#"{"ts":"2026-11-18T11:06:40.123Z","remote":"127.0.0.1:4711","method":"GET","target":"/a\" \r\nb","host":"localhost","protocol":"1.1","status":200,"ending":"failed","ended_by":"producer","said_by":"producer","phase":"body","error_type":"producer_error","message":"producer_error: disk\nfull","signal_out":"missing_last_chunk","framing":"chunked","octets_produced":40,"octets_sent":40,"trailers_dropped":["x-digest"],"duration_ms":1.5,"ttfb_ms":0.25,"user_agent":"curl/7.88.1"}"#
+            r#"{"ts":"2026-11-18T11:06:40.123Z","remote":"127.0.0.1:4711","method":"GET","target":"/a\" \r\nb","host":"localhost","protocol":"1.1","status":200,"ending":"failed","ended_by":"producer","said_by":"producer","phase":"body","error_type":"producer_error","message":"producer_error: disk\nfull","signal_out":"missing_last_chunk","framing":"chunked","octets_produced":40,"octets_sent":40,"trailers_dropped":["x-digest"],"failed_parts":[{"part":"stock","severity":"note","error_type":"producer_error","message":"producer_error: no answer","duration_ms":1.25}],"duration_ms":1.5,"ttfb_ms":0.25,"user_agent":"curl/7.88.1"}"#
         );
     }
 

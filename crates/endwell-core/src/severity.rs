@@ -14,4 +14,13 @@ pub enum Severity {
 impl Severity {
     /// Every severity, the least first.
     pub const ALL: [Severity; 3] = [Self::Note, Self::Degrading, Self::Fatal];
+
+    /// The name in records: `note`, `degrading` or `fatal`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Degrading => "degrading",
+            Self::Fatal => "fatal",
+        }
+    }
 }

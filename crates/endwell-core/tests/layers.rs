@@ -126,7 +126,11 @@ fn check(facade_file: &Path, path_from_root: &str, wrong: &mut Vec<String>) {
             let mut used = names_after(&code, &format!("crate::{path_from_root}"));
             used.extend(names_after(&code, &"super::".repeat(depth)));
             for name in used {
-                let target = exports.get(&name).unwrap_or(&name);
+                // A module's own name is that module, also where a path of another has the same in it.
+                let target = match order.contains(&name) {
+                    true => &name,
+                    false => exports.get(&name).unwrap_or(&name),
+                };
                 let other = order.iter().position(|module| module == target);
                 if other.is_some_and(|other| other > place) {
                     let file = file.display();

@@ -45,7 +45,8 @@
 //!
 //! A producer that is dropped has failed: by a panic, an aborted task, a forgotten call. [`channel`] gives a producer for
 //! another task, [`writer`] an `io::Write` for code that blocks; [`Body::from_stream`], [`Body::from_reader`] and [`Body::from_body`] take what exists, whose end is then
-//! taken, not said (the record has `said_by=source`). [`Producer::degrade`] is for pages that are whole and have a fault in them.
+//! taken, not said (the record has `said_by=source`). [`Producer::degrade`] is for pages that are whole and have a fault in them;
+//! [`page`] makes such pages of parts, each of which says how much it matters.
 //!
 //! # On the wire
 //!
@@ -92,6 +93,9 @@
 //! | `digest` | a digest behind the body, which a client verifies |
 //! | `trailer` | a client that is told a failure and keeps its connection |
 //! | `sse`, `ndjson`, `html` | the reason in band, then the abort |
+//! | `shop` | a page whose parts fail as a form on it says |
+//! | `maud`, `askama`, `minijinja` | pages by three template engines |
+//! | `static_export` | the same pages as files; the build fails if a part did |
 //!
 //! # Features
 //!
@@ -126,6 +130,8 @@ mod tail;
 
 mod body;
 
+pub mod page;
+
 mod limits;
 
 mod wire;
@@ -145,6 +151,7 @@ mod app;
 #[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../../../docs/policy.md")]
 #[doc = include_str!("../../../docs/fields.md")]
+#[doc = include_str!("../../../docs/pages.md")]
 struct Pages;
 
 #[cfg(feature = "listen")]

@@ -194,6 +194,7 @@ mod tests {
             },
             trailers_sent: Vec::new(),
             trailers_dropped: vec!["x-rows".into()],
+            failed_parts: Vec::new(),
             duration: Duration::from_micros(1500),
             ttfb: None,
             request_id: None,

@@ -6,13 +6,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 /// What a body's response will say before it.
 #[derive(Debug, Default)]
-pub(super) struct Head {
-    pub(super) status: StatusCode,
-    pub(super) fields: HeaderMap,
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
+    pub(crate) fields: HeaderMap,
 }
 
 impl Head {
-    pub(super) fn content_type<V>(&mut self, value: V) -> Result<(), Cause>
+    pub(crate) fn content_type<V>(&mut self, value: V) -> Result<(), Cause>
     where
         V: TryInto<HeaderValue, Error: Into<http::Error>>,
     {
@@ -23,7 +23,7 @@ impl Head {
         Ok(())
     }
 
-    pub(super) fn header<N, V>(&mut self, name: N, value: V) -> Result<(), Cause>
+    pub(crate) fn header<N, V>(&mut self, name: N, value: V) -> Result<(), Cause>
     where
         N: TryInto<HeaderName, Error: Into<http::Error>>,
         V: TryInto<HeaderValue, Error: Into<http::Error>>,
@@ -36,6 +36,16 @@ impl Head {
         added
             .map(drop)
             .map_err(|error| Cause::producer(format!("a field of the response: {error}")))
+    }
+}
+
+impl Head {
+    /// Takes another one's status, unless that is 200, and its fields, in place of those of the same name.
+    pub(crate) fn take_over(&mut self, later: Self) {
+        if later.status != StatusCode::OK {
+            self.status = later.status;
+        }
+        self.fields.extend(later.fields);
     }
 }
 

@@ -37,7 +37,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 pub use self::broken::Broken;
 pub(crate) use self::broken::ending_of;
 use self::closure::{Work, poll_closure};
-use self::head::Head;
+pub(crate) use self::head::Head;
 use self::promise::Promise;
 pub use self::tailed::with_tail;
 #[cfg(feature = "listen")]
@@ -146,6 +146,8 @@ pub struct Body {
     /// Status and fields, if any were given.
     head: Option<Box<Head>>,
     may_trail: Vec<HeaderName>,
+    /// What takes its place when it fails before its head has left.
+    error_page: Option<Bytes>,
     /// The error, and how many rounds it still waits.
     breaking: Option<(Broken, u8)>,
     ended: bool,
@@ -172,6 +174,7 @@ impl Body {
             promise: Promise::default(),
             head: None,
             may_trail: Vec::new(),
+            error_page: None,
             breaking: None,
             ended: false,
             tail: None,
@@ -300,6 +303,18 @@ impl Body {
         self.unless_wrong(given)
     }
 
+    /// Gives the response this head, or makes it fail.
+    pub(crate) fn with_head(mut self, head: Head, wrong: Option<Cause>) -> Self {
+        self.head = Some(Box::new(head));
+        self.unless_wrong(wrong.map_or(Ok(()), Err))
+    }
+
+    /// Gives what is shown, as HTML, if it fails before its head has left.
+    pub(crate) fn error_page(mut self, html: Bytes) -> Self {
+        self.error_page = Some(html);
+        self
+    }
+
     fn head(&mut self) -> &mut Head {
         self.head.get_or_insert_default()
     }
@@ -373,6 +388,7 @@ impl Body {
             witness: self.witness().cloned(),
             tail: self.tail.as_ref().map(|tail| Arc::clone(tail.link())),
             may_trail: self.may_trail.clone(),
+            error_page: self.error_page.clone(),
         }
     }
 
@@ -491,6 +507,8 @@ pub(crate) struct Marker {
     pub(crate) tail: Option<Arc<Link>>,
     /// Trailer fields that may follow.
     pub(crate) may_trail: Vec<HeaderName>,
+    /// What takes its place when it fails before its head has left: HTML in UTF-8.
+    pub(crate) error_page: Option<Bytes>,
 }
 
 impl Default for Marker {
@@ -501,6 +519,7 @@ impl Default for Marker {
             witness: None,
             tail: None,
             may_trail: Vec::new(),
+            error_page: None,
         }
     }
 }

@@ -159,7 +159,7 @@ impl Asked {
                 &self.settings.held,
             );
             if let Err((ending, said_by)) = how.hold(&mut body, framing).await {
-                let mut response = self.replace(body, ending, said_by);
+                let mut response = self.replace(body, ending, said_by, marker.error_page);
                 kept::carry(&head.headers, response.headers_mut());
                 return response;
             }
@@ -217,6 +217,7 @@ impl Asked {
         mut body: WireBody<B>,
         ending: Ending,
         said_by: SaidBy,
+        page: Option<Bytes>,
     ) -> Response<WireBody<B>>
     where
         B: HttpBody<Data = Bytes>,
@@ -225,7 +226,8 @@ impl Asked {
         body.intake().close();
         let exchange = Arc::clone(body.exchange());
         drop(body);
-        self.refuse(ending, said_by, exchange)
+        let status = status_of(&ending);
+        self.answer(status, ending, said_by, page, exchange)
     }
 
     /// A 5xx, or nothing at all to a client that has left.
@@ -239,15 +241,8 @@ impl Asked {
         B: HttpBody<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        let cause = ending.cause();
-        let code = match cause {
-            // What failed says that it processed nothing: that is no fault but want of service.
-            Some(cause) if cause.retry == Retry::Safe => 503,
-            Some(cause) => cause.kind.status(),
-            None => 500,
-        };
-        let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        self.answer(status, ending, said_by, exchange)
+        let status = status_of(&ending);
+        self.answer(status, ending, said_by, None, exchange)
     }
 
     /// The answer to a request that the application must not see; over HTTP/1 the last response of
@@ -262,7 +257,7 @@ impl Asked {
         B::Error: Into<BoxError>,
     {
         let last = !self.protocol.is_multiplexed();
-        let mut response = self.answer(status, Ending::Complete, SaidBy::Server, exchange);
+        let mut response = self.answer(status, Ending::Complete, SaidBy::Server, None, exchange);
         if last {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
@@ -317,12 +312,13 @@ impl Asked {
         }
     }
 
-    /// A status with a short document.
+    /// A status with a short document: the author's page, or a problem.
     fn answer<B>(
         self,
         status: StatusCode,
         ending: Ending,
         said_by: SaidBy,
+        page: Option<Bytes>,
         exchange: Arc<Exchange>,
     ) -> Response<WireBody<B>>
     where
@@ -331,13 +327,13 @@ impl Asked {
     {
         let left = matches!(ending, Ending::Cancelled(_));
         let has_body = has_body(&self.method, status);
-        let text = Bytes::from(problem(status));
+        let (kind, text) = match page {
+            Some(page) => ("text/html; charset=utf-8", page),
+            None => ("application/problem+json", Bytes::from(problem(status))),
+        };
         let framing = Framing::of(self.protocol, has_body, Some(text.len() as u64));
         let mut headers = HeaderMap::new();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let retry = ending.cause().is_none_or(|it| it.retry != Retry::Never);
@@ -385,6 +381,17 @@ fn client_of(headers: &HeaderMap, policy: &Policy) -> Client {
         field(&SEC_FETCH_DEST),
         field(&HeaderName::from_static("x-varnish")),
     )
+}
+
+/// The status of a response that failed before its head had to go.
+fn status_of(ending: &Ending) -> StatusCode {
+    let code = match ending.cause() {
+        // What failed says that it processed nothing: that is no fault but want of service.
+        Some(cause) if cause.retry == Retry::Safe => 503,
+        Some(cause) => cause.kind.status(),
+        None => 500,
+    };
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// A problem document (RFC 9457) that tells the status and nothing of the inside.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use endwell_core::Record;
+use endwell_core::{FailedPart, Record};
 
 use super::slot::Slot;
 
@@ -69,6 +69,11 @@ impl Witness {
     /// Where the producer's octets are.
     pub(crate) fn slot(&self) -> &Arc<Slot> {
         &self.slot
+    }
+
+    /// The parts of the page that failed.
+    pub(crate) fn failed_parts(&self) -> Vec<FailedPart> {
+        self.slot.take_failed_parts()
     }
 
     /// Whether somebody could still ask: the producer, or what was made of it, is somewhere.

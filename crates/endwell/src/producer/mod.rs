@@ -21,7 +21,7 @@ use std::task::Poll;
 
 use crate::trailers::Trailers;
 use bytes::Bytes;
-use endwell_core::{Cause, Ending, Kind};
+use endwell_core::{Cause, Ending, FailedPart, Kind};
 
 pub use self::abort::{Abort, BoxError};
 pub(crate) use self::abort::{cause_of, find, panicked};
@@ -131,6 +131,11 @@ impl Producer {
     /// The first cause stays. [`finish`](Producer::finish) then ends as degraded.
     pub fn degrade(&mut self, cause: impl Into<Cause>) {
         self.slot.degrade(cause.into());
+    }
+
+    /// Puts a part of the page that failed into the record.
+    pub(crate) fn part_failed(&mut self, part: FailedPart) {
+        self.slot.part_failed(part);
     }
 
     /// Adds trailer fields, sent after a complete end where protocol and client allow; what cannot

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
-use endwell_core::{Cause, Ending, Record};
+use endwell_core::{Cause, Ending, FailedPart, Record};
 use http::HeaderMap;
 use tokio::sync::Notify;
 
@@ -63,6 +63,7 @@ struct State {
     octets: usize,
     trailers: Option<HeaderMap>,
     degraded: Option<Cause>,
+    failed_parts: Vec<FailedPart>,
     said: Option<Ending>,
     body: Option<Waker>,
     producer: Option<Waker>,
@@ -241,6 +242,16 @@ impl Slot {
         self.lock().degraded.get_or_insert(cause);
     }
 
+    /// Keeps for the record that a part of the page failed.
+    pub(super) fn part_failed(&self, part: FailedPart) {
+        self.lock().failed_parts.push(part);
+    }
+
+    /// Takes the parts that failed.
+    pub(super) fn take_failed_parts(&self) -> Vec<FailedPart> {
+        std::mem::take(&mut self.lock().failed_parts)
+    }
+
     /// How a producer that has produced all ends: complete, or degraded.
     pub(super) fn whole(&self) -> Ending {
         let degraded = self.lock().degraded.take();
@@ -252,11 +263,21 @@ impl Slot {
         matches!(self.lock().said, Some(Ending::Complete))
     }
 
-    /// The ending that was said, once.
+    /// The ending that was said, once. A degraded one leaves the trailer fields to
+    /// [`take_trailers`](Slot::take_trailers): a body that ends with an error has none.
     pub(crate) fn take_said(&self) -> Option<(Ending, Option<HeaderMap>)> {
         let mut state = self.lock();
         let ending = state.said.clone()?;
-        Some((ending, state.trailers.take()))
+        let trailers = match ending {
+            Ending::Degraded(_) => None,
+            Ending::Complete | Ending::Failed(_) | Ending::Cancelled(_) => state.trailers.take(),
+        };
+        Some((ending, trailers))
+    }
+
+    /// Trailer fields of a degraded end, for where that ends in order all the same.
+    pub(crate) fn take_trailers(&self) -> Option<HeaderMap> {
+        self.lock().trailers.take()
     }
 
     /// Ends as failed whatever was said: a closure that returns an error did not finish.

@@ -30,7 +30,7 @@ const FOREIGN: [&[u8]; 2] = [b"svg", b"math"];
 
 /// Where in a page the octets stopped.
 #[derive(Debug, Default)]
-pub(super) struct Page {
+pub(crate) struct Page {
     at: At,
     /// The name of the tag under way, in lower case, cut at [`LONGEST_NAME`].
     name: Vec<u8>,
@@ -79,7 +79,7 @@ enum At {
 }
 
 impl Page {
-    pub(super) fn watch(&mut self, octets: &[u8]) {
+    pub(crate) fn watch(&mut self, octets: &[u8]) {
         let mut rest = octets;
         while let Some((&octet, after)) = rest.split_first() {
             match self.at {
@@ -214,13 +214,19 @@ impl Page {
         }
     }
 
+    /// What must stand before an element that is written here; `None` where a browser would take it for
+    /// something else.
+    pub(crate) fn room(&self) -> Option<&'static str> {
+        match self.at {
+            At::Text => Some(""),
+            At::CommentStart(_) | At::Comment(_) | At::CommentBang => Some("-->"),
+            _ => None,
+        }
+    }
+
     /// The comment and the script, or nothing where a browser would take them for something else.
     pub(super) fn write(&self, problem: &str, script: Option<&Script>) -> Option<Bytes> {
-        let end = match self.at {
-            At::Text => "",
-            At::CommentStart(_) | At::Comment(_) | At::CommentBang => "-->",
-            _ => return None,
-        };
+        let end = self.room()?;
         let script = script.map_or(String::new(), |script| script.element(problem));
         Some(format!("{end}<!-- {problem} -->{script}").into())
     }

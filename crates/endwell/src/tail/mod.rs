@@ -28,6 +28,7 @@ use endwell_core::{Cause, Ending, Retry};
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 
+pub(crate) use self::html::Page as Markup;
 pub(crate) use self::link::Link;
 pub use self::multipart::InvalidBoundary;
 use self::problem::problem;

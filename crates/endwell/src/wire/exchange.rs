@@ -299,6 +299,10 @@ impl Exchange {
             tally: state.tally,
             trailers_sent: std::mem::take(&mut state.trailers),
             trailers_dropped: std::mem::take(&mut state.trailers_dropped),
+            failed_parts: self
+                .witness
+                .get()
+                .map_or_else(Vec::new, Witness::failed_parts),
             duration: facts.started.elapsed(),
             ttfb: state.head_after,
             request_id: text(facts.request_id.as_ref()),

@@ -34,9 +34,9 @@ mod runs;
 
 mod tail;
 
-mod run;
-
 mod watch;
+
+mod run;
 
 use std::ops::Range;
 use std::path::Path;
