@@ -122,6 +122,7 @@ impl Asked {
         let announced = self.wishes.announce(
             &Announcing {
                 protocol: self.protocol,
+                browser: self.client.browser,
                 policy: &self.policy,
                 framing,
                 promised: promised.is_some(),
@@ -375,7 +376,12 @@ pub(crate) struct Unprocessed(pub(crate) WireEnding);
 /// What a policy says of the client that sent these fields.
 fn client_of(headers: &HeaderMap, policy: &Policy) -> Client {
     let field = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    policy.client(field(&USER_AGENT), field(&ACCEPT), field(&SEC_FETCH_DEST))
+    policy.client(
+        field(&USER_AGENT),
+        field(&ACCEPT),
+        field(&SEC_FETCH_DEST),
+        field(&HeaderName::from_static("x-varnish")),
+    )
 }
 
 /// The status of a response that failed before its head had to go.

@@ -15,6 +15,7 @@ use endwell_core::{Cause, HalfClose, Kind, Policy, Signals};
 use slab::Slab;
 use tokio::sync::Notify;
 
+use super::pings::Pings;
 use super::remote::Remote;
 use super::room::{self, Room};
 use super::socket::{Departure, SharedTcp, TaskId, current_task};
@@ -68,6 +69,8 @@ pub(crate) struct Conn {
     live: Mutex<Slab<Weak<dyn Message>>>,
     /// Told when the last response under way has ended.
     pub(crate) idle: Notify,
+    /// Whether the peer's program has read what went over HTTP/2.
+    pings: Pings,
     unflushed_any: AtomicBool,
     unflushed: Mutex<Vec<Arc<dyn Message>>>,
     close: Mutex<Close>,
@@ -130,6 +133,12 @@ pub(crate) enum Departed {
     Rst,
     /// The transport was dropped by the server loop.
     Dropped,
+    /// The peer closed a QUIC connection.
+    #[cfg(feature = "http3")]
+    Closed,
+    /// Nothing more was heard of it over QUIC.
+    #[cfg(feature = "http3")]
+    Silent,
 }
 
 impl Conn {
@@ -138,8 +147,21 @@ impl Conn {
             true => Signals::Owned,
             false => Signals::FramingOnly,
         };
-        Arc::new(Self {
-            tcp: Mutex::new(Some(tcp)),
+        Arc::new(Self::with(Some(tcp), signals, tls, remote))
+    }
+
+    /// A connection over QUIC, which has no socket of its own.
+    #[cfg(feature = "http3")]
+    pub(crate) fn over_quic(remote: Remote, frame: usize) -> Arc<Self> {
+        let conn = Self::with(None, Signals::Owned, true, remote);
+        conn.multiplexed.store(true, Ordering::Relaxed);
+        conn.roomy.store(frame, Ordering::Relaxed);
+        Arc::new(conn)
+    }
+
+    fn with(tcp: Option<SharedTcp>, signals: Signals, tls: bool, remote: Remote) -> Self {
+        Self {
+            tcp: Mutex::new(tcp),
             tls,
             remote,
             signals,
@@ -170,6 +192,7 @@ impl Conn {
             multiplexed: AtomicBool::new(false),
             live: Mutex::default(),
             idle: Notify::new(),
+            pings: Pings::default(),
             unflushed_any: AtomicBool::new(false),
             unflushed: Mutex::default(),
             close: Mutex::default(),
@@ -177,7 +200,7 @@ impl Conn {
             armed: AtomicBool::new(false),
             over: AtomicBool::new(false),
             watch: Mutex::default(),
-        })
+        }
     }
 
     /// The socket, until the connection is closed.
@@ -238,6 +261,12 @@ impl Conn {
         self.written.store(written, Ordering::Release);
         self.receiving.store(false, Ordering::Relaxed);
         self.note_unblocked();
+    }
+
+    /// As [`Conn::note_written`], where many streams write at once.
+    #[cfg(feature = "http3")]
+    pub(crate) fn add_written(&self, octets: usize) {
+        self.written.fetch_add(octets as u64, Ordering::AcqRel);
     }
 
     /// A write or flush has come through: of TLS often the flush, which has waited alone.
@@ -316,6 +345,7 @@ impl Conn {
     pub(crate) fn note_departed(&self, how: Departed) {
         let _ = self.departed.set(how);
         self.wake_flush_waiters();
+        self.pings.give_up();
     }
 
     fn wake_flush_waiters(&self) {
@@ -413,6 +443,18 @@ impl Conn {
         }
         drop(waiters);
         self.flush_awaited.store(true, Ordering::SeqCst);
+    }
+
+    /// What the transport asks the peer, and hears from it.
+    pub(crate) fn pings(&self) -> &Pings {
+        &self.pings
+    }
+
+    /// Asks whether the peer has read all that h2 has taken so far; gives what to wait for.
+    pub(crate) fn ask_peer(&self) -> u32 {
+        let number = self.pings.ask();
+        self.driver.wake();
+        number
     }
 
     /// Watches for the peer's leaving where the HTTP implementation does not look (HTTP/1).
@@ -619,6 +661,7 @@ impl Conn {
         }
         self.driver.wake();
         self.wake_flush_waiters();
+        self.pings.give_up();
     }
 
     pub(crate) fn killed(&self) -> Option<&Cause> {
@@ -638,6 +681,14 @@ impl Conn {
             Some(Departed::Rst) => ("the client reset the connection", "rst"),
             _ if self.read_end() => ("the client closed the connection", "fin"),
             Some(Departed::Dropped) => ("the client left", "close"),
+            #[cfg(feature = "http3")]
+            Some(Departed::Closed) => ("the client closed the connection", "connection_close"),
+            #[cfg(feature = "http3")]
+            Some(Departed::Silent) => ("nothing more was heard of the client", "timeout"),
+            #[cfg(feature = "http3")]
+            None if matches!(self.remote, Remote::Quic(_)) => {
+                ("the client stopped the stream", "stop_sending")
+            }
             None if self.is_multiplexed() => ("the client reset the stream", "rst_stream"),
             None => ("the client left", "close"),
         };

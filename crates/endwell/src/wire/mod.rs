@@ -18,6 +18,8 @@ pub(crate) mod socket;
 
 pub(crate) mod room;
 
+pub(crate) mod pings;
+
 pub(crate) mod conn;
 
 pub(crate) mod exchange;
@@ -33,6 +35,9 @@ mod http1;
 mod http2;
 
 pub(crate) mod body;
+
+#[cfg(feature = "http3")]
+pub(crate) mod http3;
 
 #[cfg(feature = "listen")]
 mod head;

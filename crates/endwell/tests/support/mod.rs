@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use endwell::{Limits, Policy, Record, Rule, Shutdown};
+use endwell::{Controls, Limits, Policy, Record, Rule, Shutdown};
 
 /// Which server loop drives the connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,9 +35,23 @@ fn quiet() {
     });
 }
 
+/// A TCP port whose number is free for UDP, too.
+fn ports(runtime: &tokio::runtime::Runtime) -> (tokio::net::TcpListener, std::net::UdpSocket) {
+    loop {
+        let tcp = runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .expect("loopback has a free port");
+        let addr = tcp.local_addr().expect("a bound socket has an address");
+        if let Ok(udp) = std::net::UdpSocket::bind(addr) {
+            return (tcp, udp);
+        }
+    }
+}
+
 /// A server on a port of its own, with every record it wrote.
 pub struct Server {
     pub addr: SocketAddr,
+    pub controls: Controls,
     pub shutdown: Shutdown,
     records: Arc<Mutex<Vec<Record>>>,
     runtime: Option<tokio::runtime::Runtime>,
@@ -94,16 +108,15 @@ impl Setup {
             .enable_all()
             .build()
             .expect("a runtime starts");
-        let tcp = runtime
-            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-            .expect("loopback has a free port");
+        let (tcp, udp) = ports(&runtime);
         let addr = tcp.local_addr().expect("a bound socket has an address");
-        let mut listener = {
-            let _inside = runtime.enter();
-            endwell::listen(tcp)
-        };
+        let inside = runtime.enter();
+        let mut listener = endwell::listen(tcp);
+        let mut quic = None;
         if self.tls {
-            listener = listener.tls(certificate::server_config());
+            let switch = endwell::TlsSwitch::new(certificate::server_config());
+            listener = listener.tls_switch(&switch);
+            quic = Some(endwell::listen_quic(udp, switch).expect("QUIC takes the certificate"));
         }
         let records: Arc<Mutex<Vec<Record>>> = Arc::default();
         let kept = Arc::clone(&records);
@@ -111,12 +124,17 @@ impl Setup {
         let shutdown = Shutdown::new();
         let stop = shutdown.clone();
         let (ended, done) = std::sync::mpsc::channel();
+        let controls = Controls::new(self.policy.clone(), self.limits);
+        let given = controls.clone();
         runtime.spawn(async move {
             match self.server_loop {
                 Loop::Ours => {
-                    let server = endwell::serve(listener, app)
-                        .policy(self.policy)
-                        .limits(self.limits)
+                    let mut server = endwell::serve(listener, app);
+                    if let Some(quic) = quic {
+                        server = server.quic(quic);
+                    }
+                    let server = server
+                        .controls(given)
                         .observer(observer)
                         .shutdown(stop)
                         .drain(self.drain);
@@ -134,8 +152,10 @@ impl Setup {
             }
             let _ = ended.send(());
         });
+        drop(inside);
         Server {
             addr,
+            controls,
             shutdown,
             records,
             runtime: Some(runtime),
