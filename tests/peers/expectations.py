@@ -52,6 +52,8 @@ ERRORS: dict[str, dict[str, str]] = {
         MISSING_LAST_CHUNK: "unexpected EOF",
         STREAM_RESET: "stream error: stream ID 1; INTERNAL_ERROR; received from peer",
     },
+    "aioquic": {STREAM_RESET: "reset 0x10c"},
+    "quic-go": {STREAM_RESET: "reset 0x10c"},
     # What Playwright's download.failure() gives for a download that Chromium marks as failed.
     "chromium": {
         SHORT_BODY: "canceled",

@@ -28,6 +28,7 @@ def all_clients(folder: Path) -> list[Client]:
     from .nghttp import Nghttp
     from .node import Node
     from .python import Python
+    from .quic import Aioquic, QuicGo
     from .wget import Wget
 
     return [
@@ -36,6 +37,11 @@ def all_clients(folder: Path) -> list[Client]:
         Browser(folder),
         Parser(folder),
         HttpxSse(folder),
+        # Slow by nature: through a network that loses datagrams.
+        Aioquic(folder, lossy=True),
+        QuicGo(folder, lossy=True),
+        Aioquic(folder),
+        QuicGo(folder),
         Curl(folder),
         Wget(folder),
         Python(folder, "python"),
