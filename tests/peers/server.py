@@ -146,11 +146,16 @@ class Example:
 
 
 def archiving(folder: Path) -> Server:
-    """`endwell serve` over a folder, with records.
+    """`endwell serve` over a folder, hidden files too, with records."""
+    return serving(folder, "--hidden")
+
+
+def serving(folder: Path, *more: str) -> Server:
+    """`endwell serve` over a folder on two ports, with records, and with these arguments.
 
     Root may read what nobody may: where it runs these tests, the server does without that right.
     """
-    command = [gateway(), "serve", folder, "--hidden", "--tls-self-signed", "--log-format", "json"]
+    command = [gateway(), "serve", folder, "--tls-self-signed", "--log-format", "json", *more]
     for scheme in ("http", "https"):
         command += ["--listen", f"{scheme}://127.0.0.1:0"]
     if os.geteuid() == 0:
