@@ -36,7 +36,7 @@ class Group:
 
 
 class Big(Group):
-    """A file of 1 GiB, one stream at a time on each connection."""
+    """1 GiB in all, in a file of its part for each connection; one stream on each."""
 
     def __init__(self, name, connections):
         self.name, self.connections = name, connections
@@ -46,8 +46,8 @@ class Big(Group):
             Figure(f"{name} peak RSS MiB", "down")]
 
     def prepare(self, room, asked):
-        self.octets = max(MIB, int(GIB * asked.scale) // MIB * MIB)
-        room.need("big.bin", self.octets)
+        self.octets = max(MIB, int(GIB / self.connections * asked.scale) // MIB * MIB)
+        room.need(f"{self.name}.bin", self.octets)
 
     def measure(self, server, protocol, room, client, asked):
         pids = server.pids("all")
@@ -55,7 +55,7 @@ class Big(Group):
         before = process.cpu_clock(pids)
         seen = ask(
             client, asked.client_core, protocol, self.connections, 1, self.connections,
-            f"https://127.0.0.1:{port(server, protocol)}/big.bin")
+            f"https://127.0.0.1:{port(server, protocol)}/{self.name}.bin")
         cpu = process.cpu_clock(pids) - before
         if seen["octets"] != self.octets * self.connections:
             raise RuntimeError(f"{server.name}: {seen['octets']} octets")
@@ -70,7 +70,7 @@ class Small(Group):
     """A file of 1 KiB on 8 connections with 32 requests at once on each."""
 
     name = "small"
-    requests = 200_000
+    requests = 100_000
     figures = [
         Figure("1k requests/s", "up", 1.0), Figure("1k CPU us/request", "down", 1.0), Figure("1k p50 us", "down"),
         Figure("1k p99 us", "down"), Figure("1k client's cores busy %", "down")]

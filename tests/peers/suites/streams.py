@@ -1,12 +1,14 @@
 """HTTP/3: a stream that fails takes nothing with it, through wide windows and narrow ones.
 
 Each failing download has a good one beside it on its connection, and one that is asked for when it has ended. A client
-that stops a stream in its middle leaves the others whole.
+that stops a stream in its middle leaves the others whole. And 2 000 faults at random, by seeds, five on each connection.
 """
 
 from __future__ import annotations
 
-from cases import SIZES, Case, cases, octets
+import random
+
+from cases import FAULTS, SIZES, Case, cases, octets
 from clients.quic import Connection, Http3, Stream
 
 from . import REPEATS, Peers, Test, Wrong, only_starved
@@ -20,6 +22,9 @@ WIDTHS = {"wide": None, "narrow": NARROW}
 BESIDE = 60_000
 # How much of a body a client takes that leaves: less than what may be on its way besides.
 TAKES = 5_000
+# Of each client: tests, connections in each, failing streams on each of these.
+RANDOM = (10, 20, 5)
+LARGEST = 400_000
 
 
 def tests(peers: Peers) -> list[Test]:
@@ -33,6 +38,9 @@ def tests(peers: Peers) -> list[Test]:
                     lambda c=client, k=case, w=window, n=f"{name}/beside/{width}/{case}": beside(peers, c, k, w, n)))
             found.append(Test(
                 f"{name}/leaves/{width}", name, lambda c=client, w=window: leaves(peers, c, w)))
+        for seed in range(RANDOM[0]):
+            found.append(Test(
+                f"{name}/random/{seed}", name, lambda c=client, s=seed: at_random(peers, c, s)))
     return found
 
 
@@ -114,6 +122,29 @@ def beside(peers: Peers, client: Http3, case: Case, window: int | None, name: st
     ask(peers, client, server, server.url(True), fill, window, name)
 
 
+def at_random(peers: Peers, client: Http3, seed: int) -> None:
+    """Faults, sizes, cuts, frames, promises and windows as the seed says."""
+    chance = random.Random(f"{client.name} {seed}")
+    for number in range(RANDOM[1]):
+        window = chance.choice((None, NARROW, 100_000))
+        failing = [any_case(chance) for _ in range(RANDOM[2])]
+
+        def fill(asked: Asked) -> None:
+            for case in failing:
+                asked.add(case)
+            asked.add(good(BESIDE), after=chance.randrange(len(failing)))
+
+        ask(peers, client, peers.server, peers.server.url(True), fill, window, f"{client.name}/random/{seed}/{number}")
+
+
+def any_case(chance: random.Random) -> Case:
+    """As many small bodies as large ones."""
+    size = round(2 * (LARGEST / 2) ** chance.random())
+    fault = chance.choice([fault for fault in FAULTS if fault != "none"])
+    frame = max(size // 200, round(size ** chance.random()))
+    return Case(fault, "h3", True, chance.random() < 0.5, size, chance.randint(1, size - 1), frame)
+
+
 def leaves(peers: Peers, client: Http3, window: int | None) -> None:
     """Two of four streams are stopped: the record says cancelled, the others are whole, and so is one after."""
     server = peers.server
@@ -155,4 +186,9 @@ def figures(passed: set[str]) -> list[str]:
             lines.append(
                 f"{name} over h3, {width} windows: {whole} connections, on each a stream that ended as it should with"
                 f" every octet, one beside it and one after it")
+        tests, connections, faults = RANDOM
+        whole = sum(one.startswith(f"{name}/random/") for one in passed)
+        lines.append(
+            f"{name} over h3: {whole * connections * faults} of {tests * connections * faults} random faults: every"
+            " octet, then the reset")
     return lines
