@@ -1,6 +1,7 @@
 //! A server whose responses end as the request asks: `cargo run -p endwell --example faulty`.
 //!
-//! It listens on two ports, plain and TLS, and prints their URLs. Targets look like
+//! It listens on two ports, plain and TLS, and prints their URLs; over TLS also HTTP/3, on the UDP port
+//! of the same number. Targets look like
 //! `/script?fault=mid&size=400000&cut=300000&frame=16384&promise=false`; the faults are those
 //! of `tests/support/script.rs`. With `&keep=3600` caches may keep the answer for so many seconds. The routes of the
 //! examples `sse`, `ndjson` and `html` are there too. Records go to standard output as JSON.
@@ -53,6 +54,17 @@ async fn keep(request: Request, next: Next) -> Response {
     response
 }
 
+/// A TCP port whose number is free for UDP, too.
+async fn both() -> std::io::Result<(tokio::net::TcpListener, std::net::UdpSocket)> {
+    loop {
+        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        match std::net::UdpSocket::bind(tcp.local_addr()?) {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            udp => return Ok((tcp, udp?)),
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     std::panic::set_hook(Box::new(|_| {}));
@@ -63,14 +75,18 @@ async fn main() -> std::io::Result<()> {
     policy.http10_hold.octets = 1;
     let log = Log::new(Format::Json, std::io::stdout())?;
     let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let tls = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let (tls, udp) = both().await?;
     eprintln!("listening on http://{}", plain.local_addr()?);
     eprintln!("listening on https://{}", tls.local_addr()?);
     let plain = endwell::serve(endwell::listen(plain), app())
         .policy(policy.clone())
         .observer(log.clone());
-    let listener = endwell::listen(tls).tls(certificate::server_config());
-    let tls = endwell::serve(listener, app()).policy(policy).observer(log);
+    let switch = endwell::TlsSwitch::new(certificate::server_config());
+    let listener = endwell::listen(tls).tls_switch(&switch);
+    let tls = endwell::serve(listener, app())
+        .quic(endwell::listen_quic(udp, switch)?)
+        .policy(policy)
+        .observer(log);
     tokio::try_join!(plain.into_future(), tls.into_future())?;
     Ok(())
 }

@@ -100,6 +100,7 @@
 //! | `axum` (default) | [`app`], `IntoResponse` for [`Body`], and `listen` |
 //! | `listen` | [`listen`], [`serve`], [`Shutdown`], [`Controls`] |
 //! | `tls` | TLS by rustls on our listener, certificates exchanged while it runs |
+//! | `http3` | [`listen_quic`], [`Serve::quic`]: HTTP/3 over QUIC beside TCP, or alone |
 //! | `tracing` | records as `tracing` events |
 //!
 //! Without any: producers, bodies and [`layer`] on http, http-body, bytes and tokio's sync and time.
@@ -155,7 +156,7 @@ pub use endwell_core::{
     Cause, Ending, Kind, Override, Party, Policy, Record, Retry, SaidBy, Severity, Signal,
 };
 pub use layer::{Answer, Endings, Layer, Peer, Route, RouteAnswer, RouteLayer, Rule, layer, route};
-pub use limits::{Http2Limits, Limits};
+pub use limits::{Http2Limits, Http3Limits, Limits};
 pub use observe::{Format, Log, Observer};
 pub use producer::{
     Abort, BoxError, Cancellation, ClientGone, Ended, Finished, Producer, TrySendError, Writer,
@@ -175,9 +176,15 @@ pub use app::{App, BoxedAnswer, ConnectionApp, app};
 pub use listen::TlsSwitch;
 #[cfg(all(feature = "listen", unix))]
 pub use listen::listen_unix;
+#[cfg(feature = "http3")]
+pub use listen::quic::{QuicListener, listen_quic};
 #[cfg(feature = "listen")]
 pub use listen::{Listener, listen};
+#[cfg(feature = "http3")]
+pub use serve::serve_quic;
 #[cfg(feature = "listen")]
 pub use serve::{Connections, Controls, Serve, Shutdown, serve};
+#[cfg(feature = "http3")]
+pub use wire::http3::{Http3Content, Http3ContentError};
 #[cfg(feature = "listen")]
 pub use wire::{close::settled, io::WireIo};

@@ -37,7 +37,7 @@ impl Peer {
     /// Its address, where the connection has one: a unix socket has none.
     pub fn addr(&self) -> Option<SocketAddr> {
         match self.remote {
-            Remote::Tcp(addr) => Some(addr),
+            Remote::Tcp(addr) | Remote::Quic(addr) => Some(addr),
             Remote::Unix { .. } => None,
         }
     }

@@ -55,6 +55,8 @@ pub struct Limits {
     pub content: Option<u64>,
     /// Of an HTTP/2 connection.
     pub http2: Http2Limits,
+    /// Of an HTTP/3 connection.
+    pub http3: Http3Limits,
 }
 
 /// What a peer may take of an HTTP/2 connection.
@@ -71,6 +73,19 @@ pub struct Http2Limits {
     pub error_resets: usize,
     /// Requests that the peer cancelled, beyond as many as it let end. One more ends the
     /// connection: no new streams by GOAWAY, and what is under way may end.
+    pub cancelled: u64,
+}
+
+/// What a peer may take of an HTTP/3 connection.
+///
+/// What is not here stands in `docs/http3.md`: the sizes of windows, and the handshakes under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http3Limits {
+    /// Streams at once (`initial_max_streams_bidi`, RFC 9000 section 18.2). A peer that opens one more
+    /// loses its connection with STREAM_LIMIT_ERROR, so none does by mistake.
+    pub streams: u32,
+    /// Requests that the peer cancelled, beyond as many as it let end. One more ends the connection:
+    /// no new streams by GOAWAY, and what is under way may end.
     pub cancelled: u64,
 }
 
@@ -92,6 +107,17 @@ impl Default for Limits {
             target: 8 * 1024,
             content: None,
             http2: Http2Limits::default(),
+            http3: Http3Limits::default(),
+        }
+    }
+}
+
+impl Default for Http3Limits {
+    fn default() -> Self {
+        Self {
+            // RFC 9114 section 6.1 asks for 100 at least; as over HTTP/2.
+            streams: 128,
+            cancelled: 256,
         }
     }
 }

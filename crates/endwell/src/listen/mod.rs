@@ -10,6 +10,9 @@ mod unix;
 #[cfg(feature = "tls")]
 mod tls;
 
+#[cfg(feature = "http3")]
+pub(crate) mod quic;
+
 #[cfg(feature = "tls")]
 pub use self::tls::TlsSwitch;
 #[cfg(unix)]

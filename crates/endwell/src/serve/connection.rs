@@ -25,7 +25,6 @@ use tower_service::Service;
 use super::refuse::Refusing;
 use super::watch::{Late, Watch};
 use super::{Stop, reached};
-use crate::layer::Endings;
 use crate::limits::{Limits, Places};
 use crate::producer::BoxError;
 use crate::wire::close::request_timeout;
@@ -36,7 +35,7 @@ use crate::wire::io::WireIo;
 const BUFFER: usize = 64 * 1024;
 /// How long a failure may take to be delivered after the drain deadline, and a peer to answer
 /// GOAWAY.
-const LAST_WORD: Duration = Duration::from_secs(5);
+pub(super) const LAST_WORD: Duration = Duration::from_secs(5);
 
 /// One connection while hyper drives it.
 pub(super) struct Connection {
@@ -67,7 +66,7 @@ impl Connection {
     pub(super) fn run<S, B>(
         mut self,
         io: WireIo,
-        app: Endings<S>,
+        app: Refusing<S>,
         running: Sender<Infallible>,
     ) -> impl Future<Output = ()> + Send + 'static
     where
@@ -77,7 +76,7 @@ impl Connection {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let app = TowerToHyperService::new(Refusing(app));
+        let app = TowerToHyperService::new(app);
         let driven = self
             .builder()
             .serve_connection_with_upgrades(TokioIo::new(io), app)
@@ -254,7 +253,7 @@ impl Connection {
 }
 
 /// Dropped before the connection that it stands below: what h2 throws away then was not sent.
-struct Over(Arc<Conn>);
+pub(super) struct Over(pub(super) Arc<Conn>);
 
 impl Drop for Over {
     fn drop(&mut self) {
@@ -263,7 +262,7 @@ impl Drop for Over {
 }
 
 /// Waits until no response is under way on the connection.
-async fn idle(conn: &Conn) {
+pub(super) async fn idle(conn: &Conn) {
     loop {
         let idle = conn.idle.notified();
         if conn.is_idle() {

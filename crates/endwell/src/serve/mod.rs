@@ -12,6 +12,9 @@ mod refuse;
 
 mod connection;
 
+#[cfg(feature = "http3")]
+mod quic;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -22,14 +25,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use endwell_core::{Cause, Kind, Policy};
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
+use tokio::sync::mpsc::Sender;
 use tokio::sync::watch as channel;
 use tower_service::Service;
 
 use self::connection::Connection;
 pub use self::controls::{Connections, Controls};
+#[cfg(feature = "http3")]
+pub use self::quic::serve_quic;
+use self::refuse::Refusing;
 use crate::layer::{Endings, Rule, Settings};
 use crate::limits::Limits;
 use crate::listen::Listener;
@@ -59,21 +66,17 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// # }
 /// ```
 pub fn serve<S>(listener: impl Into<Listener>, app: S) -> Serve<S> {
-    Serve {
-        listener: listener.into(),
-        app,
-        settings: Settings::default(),
-        controls: Controls::default(),
-        shutdown: Shutdown::new(),
-        drain: DRAIN,
-    }
+    Serve::on(Some(listener.into()), app)
 }
 
 /// A server that is about to run; await it.
 #[derive(Debug)]
 #[must_use = "a server runs while it is awaited"]
 pub struct Serve<S> {
-    listener: Listener,
+    /// Without one only QUIC is served.
+    listener: Option<Listener>,
+    #[cfg(feature = "http3")]
+    quic: Option<quic::Quic<S>>,
     app: S,
     settings: Settings,
     controls: Controls,
@@ -82,6 +85,19 @@ pub struct Serve<S> {
 }
 
 impl<S> Serve<S> {
+    fn on(listener: Option<Listener>, app: S) -> Self {
+        Self {
+            listener,
+            #[cfg(feature = "http3")]
+            quic: None,
+            app,
+            settings: Settings::default(),
+            controls: Controls::default(),
+            shutdown: Shutdown::new(),
+            drain: DRAIN,
+        }
+    }
+
     /// What to do about endings.
     pub fn policy(self, policy: Policy) -> Self {
         self.controls.set_policy(policy);
@@ -202,61 +218,119 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    async fn run(mut self) {
-        let mut stop = self.shutdown.0.subscribe();
-        let mut settings = Arc::new(self.settings);
-        let places = Arc::clone(self.controls.places());
+    async fn run(self) {
         // Every connection holds a sender; when all are gone, all connections have ended.
         let (running, mut ended) = tokio::sync::mpsc::channel::<Infallible>(1);
-        loop {
-            let (io, remote) = tokio::select! {
-                accepted = async {
-                    places.room().await;
-                    self.listener.accept().await
-                } => accepted,
-                () = reached(&mut stop, Stop::Draining) => break,
-            };
-            let (policy, limits) = self.controls.current();
-            let conn = Arc::clone(io.conn());
-            let Some(place) = places.take(remote.ip(), limits.per_client) else {
-                // A reset costs nothing that this client could take from others.
-                conn.kill(Cause::new(
-                    Kind::ClientGone,
-                    "it has its share of connections",
-                ));
-                continue;
-            };
-            conn.keep(place);
-            conn.set_policy(Arc::clone(&policy));
-            conn.set_limits(Arc::clone(&limits));
-            if !Arc::ptr_eq(&settings.policy, &policy) {
-                settings = Arc::new(Settings {
-                    policy,
-                    ..Settings::clone(&settings)
-                });
+        let mut stop = self.shutdown.0.subscribe();
+        let door = Door {
+            settings: Arc::new(self.settings),
+            controls: self.controls,
+            shutdown: self.shutdown,
+            drain: self.drain,
+            running,
+        };
+        #[cfg(feature = "http3")]
+        let alternative = self.quic.as_ref().and_then(|quic| quic.alternative());
+        #[cfg(not(feature = "http3"))]
+        let alternative = None;
+        #[cfg(feature = "http3")]
+        let quic = self
+            .quic
+            .map(|quic| quic.run(self.app.clone(), door.clone()));
+        let tcp = async move {
+            if let Some(listener) = self.listener {
+                accept(listener, self.app, door, alternative).await;
             }
-            let app = Endings::new(
-                self.app.clone(),
-                Arc::clone(&settings),
-                Some(Arc::clone(&conn)),
-            );
-            let connection = Connection {
-                conn,
-                half_close: settings.policy.half_close,
-                limits,
-                places: Arc::clone(&places),
-                stop: self.shutdown.0.subscribe(),
-                drain: self.drain,
-            };
-            tokio::spawn(connection.run(io, app, running.clone()));
+        };
+        #[cfg(feature = "http3")]
+        if let Some(quic) = quic {
+            tokio::join!(tcp, quic);
+        } else {
+            tcp.await;
         }
-        drop(self.listener);
-        drop(running);
+        #[cfg(not(feature = "http3"))]
+        tcp.await;
         while ended.recv().await.is_some() {}
         tokio::select! {
             () = settled() => {}
             () = reached(&mut stop, Stop::Now) => {}
         }
+    }
+}
+
+/// What all listeners of a server have in common.
+#[derive(Clone)]
+struct Door {
+    settings: Arc<Settings>,
+    controls: Controls,
+    shutdown: Shutdown,
+    drain: Duration,
+    running: Sender<Infallible>,
+}
+
+impl Door {
+    /// What holds for a connection that is accepted now.
+    fn current(&mut self) -> (Arc<Settings>, Arc<Limits>) {
+        let (policy, limits) = self.controls.current();
+        if !Arc::ptr_eq(&self.settings.policy, &policy) {
+            self.settings = Arc::new(Settings {
+                policy,
+                ..Settings::clone(&self.settings)
+            });
+        }
+        (Arc::clone(&self.settings), limits)
+    }
+}
+
+/// Serves connections of a listener until the server is to stop.
+async fn accept<S, B>(
+    mut listener: Listener,
+    app: S,
+    mut door: Door,
+    alternative: Option<HeaderValue>,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let mut stop = door.shutdown.0.subscribe();
+    let places = Arc::clone(door.controls.places());
+    loop {
+        let (io, remote) = tokio::select! {
+            accepted = async {
+                places.room().await;
+                listener.accept().await
+            } => accepted,
+            () = reached(&mut stop, Stop::Draining) => return,
+        };
+        let (settings, limits) = door.current();
+        let conn = Arc::clone(io.conn());
+        let Some(place) = places.take(remote.ip(), limits.per_client) else {
+            // A reset costs nothing that this client could take from others.
+            conn.kill(Cause::new(
+                Kind::ClientGone,
+                "it has its share of connections",
+            ));
+            continue;
+        };
+        conn.keep(place);
+        conn.set_policy(Arc::clone(&settings.policy));
+        conn.set_limits(Arc::clone(&limits));
+        let half_close = settings.policy.half_close;
+        let alternative = alternative.clone().filter(|_| conn.tls);
+        let app = Endings::new(app.clone(), settings, Some(Arc::clone(&conn)));
+        let connection = Connection {
+            conn,
+            half_close,
+            limits,
+            places: Arc::clone(&places),
+            stop: door.shutdown.0.subscribe(),
+            drain: door.drain,
+        };
+        let app = Refusing::new(app).offering(alternative);
+        tokio::spawn(connection.run(io, app, door.running.clone()));
     }
 }
 

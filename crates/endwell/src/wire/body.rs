@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use endwell_core::{
-    Asked, Cause, Client, Ending, Framing, Kind, Policy, SaidBy, Situation, Tally, WireEnding, plan,
+    Asked, Cause, Client, Ending, Framing, Kind, Policy, Protocol, SaidBy, Situation, Tally,
+    WireEnding, plan,
 };
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -204,10 +205,6 @@ where
         self.exchange.conn.as_ref()
     }
 
-    fn is_http2(&self) -> bool {
-        self.situation.protocol.is_multiplexed()
-    }
-
     /// The application's body, while the head is held.
     pub(crate) fn intake(&mut self) -> &mut Intake<B> {
         &mut self.intake
@@ -330,7 +327,8 @@ where
     fn poll_last_word(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.exchange.register(cx);
         let over = self.conn().is_some_and(|conn| {
-            conn.killed().is_some() || (!self.is_http2() && conn.poll_departure(cx).is_ready())
+            conn.killed().is_some()
+                || (!self.situation.protocol.is_multiplexed() && conn.poll_departure(cx).is_ready())
         });
         match &mut self.last_word {
             Some(word) if !over => word.time.as_mut().poll(cx),
@@ -378,7 +376,7 @@ where
 
     /// Hands octets to the HTTP implementation.
     fn hand_over(&mut self, mut octets: Bytes) -> Frame<Bytes> {
-        if self.is_http2() {
+        if self.situation.protocol == Protocol::Http2 {
             if octets.len() > LARGEST_CHUNK {
                 self.rest = octets.split_off(LARGEST_CHUNK);
             }
@@ -435,7 +433,7 @@ where
             if let Some(cause) = conn.killed().or(conn.ordered()) {
                 return Poll::Ready((Ending::Failed(cause.clone()), SaidBy::Server));
             }
-            if !self.is_http2()
+            if !self.situation.protocol.is_multiplexed()
                 && let Poll::Ready(departure) = conn.poll_departure(cx)
             {
                 return Poll::Ready((gone(&self.exchange, departure), SaidBy::Server));
@@ -480,6 +478,10 @@ where
             return Poll::Ready(Some(Err(WireBroken::new(wire))));
         };
         if wire == WireEnding::Stop || self.situation.untouched {
+            return Poll::Ready(Some(Err(WireBroken::new(wire))));
+        }
+        if self.situation.protocol == Protocol::Http3 {
+            // What drives the stream knows what has arrived, and waits for it.
             return Poll::Ready(Some(Err(WireBroken::new(wire))));
         }
         if self.situation.protocol.is_multiplexed() {
@@ -637,6 +639,12 @@ where
 }
 
 impl<B> WireBody<B> {
+    /// How long the client may read what has arrived before it is told of the failure.
+    #[cfg(feature = "http3")]
+    pub(crate) fn grace(&self, round_trip: Duration) -> Duration {
+        self.policy.grace.of(self.client, round_trip)
+    }
+
     /// The server loop resets the stream in place of this body.
     #[cfg(feature = "listen")]
     pub(crate) fn reset_by_server(&self) {
@@ -661,7 +669,9 @@ impl<B> WireBody<B> {
         if !over {
             return;
         }
-        if self.situation.protocol.is_multiplexed() {
+        if self.situation.protocol == Protocol::Http3 {
+            // Signalled is what drives the stream to tell.
+        } else if self.situation.protocol.is_multiplexed() {
             self.exchange.signalled();
         } else if conn.departed().is_some() {
             self.exchange.undelivered();

@@ -10,6 +10,9 @@ use endwell_core::WireEnding;
 pub struct WireBroken {
     #[cfg(feature = "listen")]
     reason: Option<h2::Error>,
+    /// The code to reset the stream with, if it is to be reset.
+    #[cfg(feature = "http3")]
+    code: Option<u64>,
 }
 
 impl fmt::Display for WireBroken {
@@ -49,6 +52,17 @@ impl WireBroken {
         Self {
             #[cfg(feature = "listen")]
             reason,
+            #[cfg(feature = "http3")]
+            code: match wire {
+                WireEnding::ResetStream(code) => Some(code),
+                _ => None,
+            },
         }
+    }
+
+    /// The code to reset the stream with, if it is to be reset.
+    #[cfg(feature = "http3")]
+    pub(crate) fn code(&self) -> Option<u64> {
+        self.code
     }
 }

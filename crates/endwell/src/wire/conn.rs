@@ -130,6 +130,12 @@ pub(crate) enum Departed {
     Rst,
     /// The transport was dropped by the server loop.
     Dropped,
+    /// The peer closed a QUIC connection.
+    #[cfg(feature = "http3")]
+    Closed,
+    /// Nothing more was heard of it over QUIC.
+    #[cfg(feature = "http3")]
+    Silent,
 }
 
 impl Conn {
@@ -138,8 +144,21 @@ impl Conn {
             true => Signals::Owned,
             false => Signals::FramingOnly,
         };
-        Arc::new(Self {
-            tcp: Mutex::new(Some(tcp)),
+        Arc::new(Self::with(Some(tcp), signals, tls, remote))
+    }
+
+    /// A connection over QUIC, which has no socket of its own.
+    #[cfg(feature = "http3")]
+    pub(crate) fn over_quic(remote: Remote, frame: usize) -> Arc<Self> {
+        let conn = Self::with(None, Signals::Owned, true, remote);
+        conn.multiplexed.store(true, Ordering::Relaxed);
+        conn.roomy.store(frame, Ordering::Relaxed);
+        Arc::new(conn)
+    }
+
+    fn with(tcp: Option<SharedTcp>, signals: Signals, tls: bool, remote: Remote) -> Self {
+        Self {
+            tcp: Mutex::new(tcp),
             tls,
             remote,
             signals,
@@ -177,7 +196,7 @@ impl Conn {
             armed: AtomicBool::new(false),
             over: AtomicBool::new(false),
             watch: Mutex::default(),
-        })
+        }
     }
 
     /// The socket, until the connection is closed.
@@ -238,6 +257,12 @@ impl Conn {
         self.written.store(written, Ordering::Release);
         self.receiving.store(false, Ordering::Relaxed);
         self.note_unblocked();
+    }
+
+    /// As [`Conn::note_written`], where many streams write at once.
+    #[cfg(feature = "http3")]
+    pub(crate) fn add_written(&self, octets: usize) {
+        self.written.fetch_add(octets as u64, Ordering::AcqRel);
     }
 
     /// A write or flush has come through: of TLS often the flush, which has waited alone.
@@ -638,6 +663,14 @@ impl Conn {
             Some(Departed::Rst) => ("the client reset the connection", "rst"),
             _ if self.read_end() => ("the client closed the connection", "fin"),
             Some(Departed::Dropped) => ("the client left", "close"),
+            #[cfg(feature = "http3")]
+            Some(Departed::Closed) => ("the client closed the connection", "connection_close"),
+            #[cfg(feature = "http3")]
+            Some(Departed::Silent) => ("nothing more was heard of the client", "timeout"),
+            #[cfg(feature = "http3")]
+            None if matches!(self.remote, Remote::Quic(_)) => {
+                ("the client stopped the stream", "stop_sending")
+            }
             None if self.is_multiplexed() => ("the client reset the stream", "rst_stream"),
             None => ("the client left", "close"),
         };

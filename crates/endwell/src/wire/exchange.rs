@@ -85,6 +85,21 @@ struct State {
     written_at_end: u64,
     trailers: Vec<String>,
     trailers_dropped: Vec<String>,
+    /// What became of it over HTTP/3.
+    #[cfg(feature = "http3")]
+    flown: Option<Flown>,
+}
+
+/// What became of a response over HTTP/3, where acknowledgements are known.
+#[cfg(feature = "http3")]
+#[derive(Debug, Clone)]
+pub(crate) struct Flown {
+    /// Octets that the transport took.
+    pub(crate) sent: u64,
+    /// Octets that the peer acknowledged, in whole chunks.
+    pub(crate) acked: u64,
+    /// Why the peer has not got all of it, and what was seen.
+    pub(crate) lost: Option<(Cause, &'static str)>,
 }
 
 impl State {
@@ -125,6 +140,8 @@ impl Exchange {
                 written_at_end: 0,
                 trailers: Vec::new(),
                 trailers_dropped: Vec::new(),
+                #[cfg(feature = "http3")]
+                flown: None,
             }),
             waker: AtomicWaker::new(),
             admitted: AtomicBool::new(false),
@@ -216,18 +233,34 @@ impl Exchange {
         state.written_at_end = self.conn.as_ref().map_or(0, |conn| conn.written());
     }
 
+    /// The stream of the response is over, on HTTP/3.
+    #[cfg(feature = "http3")]
+    pub(crate) fn flown(&self, flown: Flown) {
+        self.state().flown = Some(flown);
+    }
+
     fn finalise(&self, state: &mut State) -> (Ending, SaidBy) {
-        let discarded = self.chunks.discarded.load(Ordering::Acquire);
-        let gone = || self.conn.as_ref().map(|conn| conn.why_gone());
         let said = state.ending.take();
-        if self.protocol.is_multiplexed() && self.conn.is_some() {
+        #[allow(unused_mut)]
+        let mut lost = None;
+        if self.protocol == Protocol::Http2 && self.conn.is_some() {
             state.tally.sent = state.tally.produced.min(self.chunks.sent_at_most(self));
         }
         if !matches!(said, Some((Ending::Complete, _))) {
             state.tally.acked = self.acked(state.tally.sent);
         }
+        #[allow(unused_mut)]
+        let mut undelivered = self.chunks.discarded.load(Ordering::Acquire) > 0;
+        #[cfg(feature = "http3")]
+        if let Some(flown) = state.flown.take() {
+            state.tally.sent = flown.sent;
+            state.tally.acked = Some(flown.acked);
+            undelivered = flown.lost.is_some();
+            lost = flown.lost;
+        }
+        let gone = || lost.or_else(|| self.conn.as_ref().map(|conn| conn.why_gone()));
         match said {
-            Some((Ending::Complete, _)) if discarded > 0 => {
+            Some((Ending::Complete, _)) if undelivered => {
                 let (cause, signal) = gone().unwrap_or_else(left);
                 state.signal_in.get_or_insert(signal);
                 state.signalled = false;
@@ -356,7 +389,15 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         if let Some(conn) = &self.conn {
             let state = self.state();
+            #[cfg(feature = "http3")]
+            let lost = state
+                .flown
+                .as_ref()
+                .is_some_and(|flown| flown.lost.is_some());
+            #[cfg(not(feature = "http3"))]
+            let lost = false;
             let cancelled = matches!(state.ending, None | Some((Ending::Cancelled(_), _)))
+                || lost
                 || self.chunks.discarded.load(Ordering::Acquire) > 0;
             conn.note_request_over(cancelled);
         }

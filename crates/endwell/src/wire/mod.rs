@@ -34,6 +34,9 @@ mod http2;
 
 pub(crate) mod body;
 
+#[cfg(feature = "http3")]
+pub(crate) mod http3;
+
 #[cfg(feature = "listen")]
 mod head;
 

@@ -8,6 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 pub enum Remote {
     /// A TCP peer, by its address.
     Tcp(SocketAddr),
+    /// A QUIC peer, by the address that it had when it connected.
+    Quic(SocketAddr),
     /// A process on this machine, by a unix socket; its user where the system tells.
     Unix {
         /// The user's number.
@@ -19,7 +21,7 @@ impl Remote {
     /// Its IP address, if it has one.
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
-            Self::Tcp(addr) => Some(addr.ip()),
+            Self::Tcp(addr) | Self::Quic(addr) => Some(addr.ip()),
             Self::Unix { .. } => None,
         }
     }
@@ -29,7 +31,7 @@ impl Remote {
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(addr) => addr.fmt(f),
+            Self::Tcp(addr) | Self::Quic(addr) => addr.fmt(f),
             Self::Unix { uid: Some(uid) } => write!(f, "unix:{uid}"),
             Self::Unix { uid: None } => f.write_str("unix:"),
         }

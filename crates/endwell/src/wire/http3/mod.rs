@@ -1,0 +1,142 @@
+//! HTTP/3: when has the peer everything that was sent, so that a reset loses nothing?
+//!
+//! Reads: requests of a QUIC connection, and the bodies of their responses. Gives: every octet
+//! produced, then FIN where the body is whole, else RESET_STREAM with the code that
+//! [`plan`](endwell_core::plan) decided. A reset makes QUIC forget what it has not delivered (RFC 9000
+//! section 3.1), the head included; so it waits, in this order: QUIC has taken every octet; the
+//! client has acknowledged every octet, HEADERS too ([`flight`]); the grace has passed.
+//!
+//! This folder and `listen::quic` are all that knows the QUIC stack. h3 reads and writes fields and
+//! the control streams; request streams go through our own hands ([`letters`] says why).
+
+mod flight;
+
+mod frame;
+
+mod letters;
+
+mod adapter;
+
+mod inbound;
+
+mod content;
+
+mod sending;
+
+mod stream;
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h3::server;
+
+use self::adapter::{Quic, Slot};
+pub use self::content::{Http3Content, Http3ContentError};
+use self::frame::code;
+use self::sending::note_lost;
+pub(crate) use self::stream::Stream;
+use super::conn::Conn;
+use super::remote::Remote;
+use crate::limits::Limits;
+
+/// An HTTP/3 connection; dropped, it is closed.
+pub(crate) struct Session {
+    h3: server::Connection<Quic, Bytes>,
+    quic: quinn::Connection,
+    slot: Slot,
+    closing: Arc<AtomicBool>,
+    conn: Arc<Conn>,
+    limits: Arc<Limits>,
+}
+
+impl Session {
+    /// What the streams of a QUIC connection share.
+    pub(crate) fn conn(quic: &quinn::Connection) -> Arc<Conn> {
+        Conn::over_quic(Remote::Quic(quic.remote_address()), frame::LARGEST_DATA)
+    }
+
+    /// Says SETTINGS on a connection; `None` if it is lost.
+    pub(crate) async fn start(
+        quic: quinn::Connection,
+        conn: Arc<Conn>,
+        limits: Arc<Limits>,
+    ) -> Option<Self> {
+        let slot = Slot::default();
+        let closing = Arc::<AtomicBool>::default();
+        let adapter = Quic::new(quic.clone(), Arc::clone(&slot), Arc::clone(&closing));
+        let h3 = server::builder()
+            .max_field_section_size(limits.head as u64)
+            // Frames and streams without meaning cost something for every client.
+            .send_grease(false)
+            .build(adapter)
+            .await
+            .ok()?;
+        Some(Self {
+            h3,
+            quic,
+            slot,
+            closing,
+            conn,
+            limits,
+        })
+    }
+
+    /// The next request stream; `None` when the connection is over.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Stream>> {
+        // It waits in one place only, and there for nothing that it would lose.
+        let resolver = {
+            let accepted = pin!(self.h3.accept());
+            std::task::ready!(accepted.poll(cx))
+        };
+        let opened = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened = { opened }.take();
+        if let (Ok(Some(resolver)), Some(opened)) = (resolver, opened) {
+            return Poll::Ready(Some(Stream {
+                opened,
+                resolver,
+                quic: self.quic.clone(),
+                conn: Arc::clone(&self.conn),
+                limits: Arc::clone(&self.limits),
+            }));
+        }
+        if let Some(error) = self.quic.close_reason() {
+            note_lost(&self.conn, &error);
+        }
+        Poll::Ready(None)
+    }
+
+    /// Says that no further request is looked at (GOAWAY, RFC 9114 section 5.2).
+    pub(crate) async fn go_away(&mut self) {
+        self.closing.store(true, Ordering::Release);
+        // The first stream that is not looked at is the one after the last that was.
+        let _ = self.h3.shutdown(1).await;
+    }
+
+    /// How long a client needs at most to hear of GOAWAY and to fall silent.
+    pub(crate) fn settling(&self) -> Duration {
+        (self.quic.rtt() * 3).clamp(Duration::from_millis(20), Duration::from_secs(1))
+    }
+
+    /// Closes the connection: in order, or in the middle of responses.
+    pub(crate) fn close(&self, in_order: bool) {
+        let code = if in_order {
+            code::NO_ERROR
+        } else {
+            code::INTERNAL_ERROR
+        };
+        self.quic.close(code.into(), b"");
+    }
+
+    /// Closes the connection of a client that asks for more than it takes.
+    pub(crate) fn close_excessive(&self) {
+        self.quic.close(
+            code::EXCESSIVE_LOAD.into(),
+            b"too many requests were cancelled",
+        );
+    }
+}

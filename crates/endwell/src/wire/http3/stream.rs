@@ -1,0 +1,453 @@
+//! One request and its response over HTTP/3.
+//!
+//! Reads: the head of a request, then the frames and the ending of the response's body. Gives: the
+//! request to the application, and to the client every octet produced and then the signal that
+//! [`plan`](endwell_core::plan) decided. The work is dropped at once when the client stops the stream.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use endwell_core::{Cause, Framing, Kind};
+use h3::server::{RequestResolver, RequestStream};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Request, Response, response};
+use http_body::{Body as HttpBody, Frame};
+use tower_service::Service;
+
+use super::adapter::{Opened, Quic};
+use super::content::{Http3Content, Wanted};
+use super::frame::{CONTINUE, LATE, TOO_LARGE, code};
+use super::inbound::{Broken, Inbound, Piece};
+use super::letters::Letters;
+use super::sending::{Gone, Sending};
+use crate::limits::Limits;
+use crate::producer::BoxError;
+use crate::wire::body::WireBody;
+use crate::wire::broken::WireBroken;
+use crate::wire::conn::{Conn, Message as _};
+use crate::wire::exchange::{Exchange, Flown};
+use crate::wire::http2::in_ticks;
+
+/// So much of a small body is awaited before anything is written, so that it leaves with its head.
+const TOGETHER: usize = 16 * 1024;
+
+/// A request stream on which no head has come yet.
+pub(crate) struct Stream {
+    pub(super) opened: Opened,
+    pub(super) resolver: RequestResolver<Quic, Bytes>,
+    pub(super) quic: quinn::Connection,
+    pub(super) conn: Arc<Conn>,
+    pub(super) limits: Arc<Limits>,
+}
+
+/// A response's way out.
+struct Respond {
+    sending: Sending,
+    letters: Letters,
+    fields: RequestStream<Letters, Bytes>,
+    quic: quinn::Connection,
+    conn: Arc<Conn>,
+}
+
+impl Stream {
+    /// Serves the request that comes on it, to the end of its response.
+    pub(crate) async fn serve<S, B>(self, mut app: S)
+    where
+        S: Service<Request<Http3Content>, Response = Response<WireBody<B>>, Error = WireBroken>,
+        B: HttpBody<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let Some((request, mut respond, wanted)) = self.head().await else {
+            return;
+        };
+        if poll_fn(|cx| app.poll_ready(cx)).await.is_err() {
+            return;
+        }
+        let answer = app.call(request);
+        match respond.answer(answer, wanted).await {
+            Some(Ok(response)) => respond.send(response).await,
+            // No part of the application has seen it.
+            Some(Err(broken)) => {
+                let code = broken.code().unwrap_or(code::REQUEST_CANCELLED.into());
+                respond.sending.reset(code);
+            }
+            None => respond.sending.reset(code::REQUEST_CANCELLED.into()),
+        }
+    }
+
+    /// Reads the head of the request; answers it here where there is none for the application.
+    async fn head(self) -> Option<(Request<Http3Content>, Respond, Option<Arc<Wanted>>)> {
+        let Self {
+            opened,
+            resolver,
+            quic,
+            conn,
+            limits,
+        } = self;
+        let Opened {
+            letters,
+            send,
+            recv,
+        } = opened;
+        let mut sending = Sending::new(send, Arc::clone(&conn));
+        let mut inbound = Inbound::new(recv, quic.clone(), limits.head);
+        let piece = tokio::time::timeout(limits.head_timeout, poll_fn(|cx| inbound.poll_next(cx)));
+        match piece.await {
+            Ok(Ok(Piece::Fields(frame))) => letters.put(frame),
+            Ok(Ok(Piece::Data(_) | Piece::End)) => {
+                sending.reset(code::REQUEST_INCOMPLETE.into());
+                return None;
+            }
+            Ok(Err(Broken::TooLarge)) => {
+                answer_by_server(sending, Bytes::from_static(TOO_LARGE)).await;
+                return None;
+            }
+            Ok(Err(Broken::Reset(_) | Broken::Lost | Broken::Violation(..))) => {
+                sending.reset(code::REQUEST_REJECTED.into());
+                return None;
+            }
+            Err(_late) => {
+                inbound.stop(code::NO_ERROR);
+                answer_by_server(sending, Bytes::from_static(LATE)).await;
+                return None;
+            }
+        }
+        // h3 has the whole frame: it needs not wait.
+        let resolved = at_once(resolver.resolve_request());
+        let Some(Ok((request, stream))) = resolved else {
+            if let Some(head) = letters.take().pop() {
+                // Its fields are more than may be: 431, RFC 6585 section 5.
+                inbound.stop(code::EXCESSIVE_LOAD);
+                answer_by_server(sending, head).await;
+                return None;
+            }
+            let refused = letters.refused().unwrap_or(code::MESSAGE_ERROR.into());
+            inbound.stop(code::MESSAGE_ERROR);
+            sending.reset(refused);
+            return None;
+        };
+        if is_malformed(request.headers()) {
+            inbound.stop(code::MESSAGE_ERROR);
+            sending.reset(code::MESSAGE_ERROR.into());
+            return None;
+        }
+        let (fields, trailers) = stream.split();
+        let (content, wanted) = content(&request, inbound, &letters, trailers);
+        let request = request.map(|()| content);
+        let respond = Respond {
+            sending,
+            letters,
+            fields,
+            quic,
+            conn,
+        };
+        Some((request, respond, wanted))
+    }
+}
+
+/// The content of a request, and whether it is wanted where the client asks first.
+fn content(
+    request: &Request<()>,
+    mut inbound: Inbound,
+    letters: &Letters,
+    trailers: RequestStream<Letters, Bytes>,
+) -> (Http3Content, Option<Arc<Wanted>>) {
+    let promised = request.headers().get(CONTENT_LENGTH);
+    let promised = promised.and_then(|length| length.to_str().ok()?.parse().ok());
+    let mut nobody = Context::from_waker(Waker::noop());
+    if promised.unwrap_or(0) == 0
+        && matches!(inbound.poll_next(&mut nobody), Poll::Ready(Ok(Piece::End)))
+    {
+        return (Http3Content::none(), None);
+    }
+    let expects = request.headers().get(EXPECT);
+    let wanted = expects
+        .is_some_and(|expects| expects.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+        .then(Arc::<Wanted>::default);
+    let content = Http3Content::new(inbound, letters.clone(), trailers, promised, wanted.clone());
+    (content, wanted)
+}
+
+impl Respond {
+    /// Waits for the application's answer; `None` if the client leaves first.
+    async fn answer<F, B>(
+        &mut self,
+        answer: F,
+        mut wanted: Option<Arc<Wanted>>,
+    ) -> Option<Result<Response<WireBody<B>>, WireBroken>>
+    where
+        F: Future<Output = Result<Response<WireBody<B>>, WireBroken>>,
+    {
+        let mut answer = pin!(answer);
+        poll_fn(|cx| {
+            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+                return Poll::Ready(Some(answer));
+            }
+            if wanted.as_ref().is_some_and(|wanted| wanted.poll(cx)) {
+                wanted = None;
+                self.sending.push(Bytes::from_static(CONTINUE));
+            }
+            // Nothing waits here but 100 (Continue); an error is seen below, too.
+            let _ = self.sending.poll_write(cx);
+            self.sending.poll_gone(cx).map(|_gone| None)
+        })
+        .await
+    }
+
+    /// Sends the response, and ends it as its body says.
+    async fn send<B>(&mut self, response: Response<WireBody<B>>)
+    where
+        B: HttpBody<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let (mut head, body) = response.into_parts();
+        complete_head(&mut head, &body);
+        let exchange = Arc::clone(body.exchange());
+        let mut body = Box::pin(body);
+        let over = match self.push_head(head) {
+            Ok(()) => self.send_body(body.as_mut(), &exchange).await,
+            Err(gone) => Err(gone),
+        };
+        match &over {
+            Ok(Over::Whole) => {}
+            Ok(Over::Broken(code)) => self.sending.reset(*code),
+            Err(_) => self.sending.reset(code::REQUEST_CANCELLED.into()),
+        }
+        // The work stops here. What the body counts when it goes is more than what was sent of it.
+        drop(body);
+        let signalled = over.is_ok();
+        exchange.flown(Flown {
+            sent: self.sending.sent(),
+            acked: self.sending.flight.acked(),
+            lost: over.err().map(|gone| (gone.cause, gone.signal)),
+        });
+        if signalled {
+            exchange.signalled();
+        }
+    }
+
+    /// Queues the head of a response.
+    fn push_head(&mut self, head: response::Parts) -> Result<(), Gone> {
+        let written = at_once(self.fields.send_response(Response::from_parts(head, ())));
+        self.push_fields(matches!(written, Some(Ok(()))), "head")
+    }
+
+    /// Queues what h3 has written.
+    fn push_fields(&mut self, written: bool, what: &str) -> Result<(), Gone> {
+        for frame in self.letters.take() {
+            self.sending.push(frame);
+        }
+        if written {
+            return Ok(());
+        }
+        // RFC 9114 section 4.2.2: more fields than the client says that it takes.
+        let message = format!("the {what} is larger than the client takes");
+        Err(Gone {
+            cause: Cause::new(Kind::ClientGone, message),
+            signal: "max_field_section_size",
+        })
+    }
+
+    /// Sends the frames of a body until it ends, and its end; whole, all of it has arrived.
+    async fn send_body<B>(
+        &mut self,
+        mut body: Pin<&mut WireBody<B>>,
+        exchange: &Exchange,
+    ) -> Result<Over, Gone>
+    where
+        B: HttpBody<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let broken = loop {
+            match poll_fn(|cx| self.poll_body(body.as_mut(), cx)).await? {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(octets) => self.sending.push_content(octets),
+                    Err(frame) => self.push_trailers(frame.into_trailers().unwrap_or_default())?,
+                },
+                Some(Err(broken)) => break broken,
+                None => {
+                    self.written(exchange).await?;
+                    let conn = Arc::clone(&self.conn);
+                    let killed = |cx: &mut Context<'_>| killed(&conn, exchange, cx);
+                    self.sending.finish(killed).await?;
+                    return Ok(Over::Whole);
+                }
+            }
+            if self.sending.queued() >= TOGETHER {
+                self.written(exchange).await?;
+            }
+        };
+        let Some(code) = broken.code() else {
+            // Nobody is there who could be told.
+            return Ok(Over::Broken(code::REQUEST_CANCELLED.into()));
+        };
+        self.written(exchange).await?;
+        poll_fn(|cx| self.poll_delivered(exchange, cx)).await?;
+        let grace = body.grace(self.quic.rtt());
+        tokio::time::sleep(in_ticks(grace)).await;
+        Ok(Over::Broken(code))
+    }
+
+    /// The next frame of the body, while what is queued leaves.
+    fn poll_body<B>(
+        &mut self,
+        body: Pin<&mut WireBody<B>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Result<Frame<Bytes>, WireBroken>>, Gone>>
+    where
+        B: HttpBody<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        if let Poll::Ready(frame) = body.poll_frame(cx) {
+            return Poll::Ready(Ok(frame));
+        }
+        if let Poll::Ready(Err(gone)) = self.sending.poll_write(cx) {
+            return Poll::Ready(Err(gone));
+        }
+        self.sending.poll_gone(cx).map(Err)
+    }
+
+    /// Waits until QUIC has taken all that is queued.
+    async fn written(&mut self, exchange: &Exchange) -> Result<(), Gone> {
+        poll_fn(|cx| {
+            if let Some(gone) = killed(&self.conn, exchange, cx) {
+                return Poll::Ready(Err(gone));
+            }
+            self.sending.poll_write(cx)
+        })
+        .await
+    }
+
+    fn poll_delivered(
+        &mut self,
+        exchange: &Exchange,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Gone>> {
+        if let Some(gone) = killed(&self.conn, exchange, cx) {
+            return Poll::Ready(Err(gone));
+        }
+        self.sending.poll_delivered(cx)
+    }
+
+    fn push_trailers(&mut self, fields: HeaderMap) -> Result<(), Gone> {
+        let written = at_once(self.fields.send_trailers(fields));
+        self.push_fields(matches!(written, Some(Ok(()))), "trailer section")
+    }
+}
+
+/// How a response's stream ends, once the client has all of it.
+enum Over {
+    Whole,
+    /// To be reset with this code.
+    Broken(u64),
+}
+
+/// Whether the server ends the connection now.
+fn killed(conn: &Conn, exchange: &Exchange, cx: &Context<'_>) -> Option<Gone> {
+    exchange.register(cx);
+    conn.killed()?;
+    let (cause, signal) = conn.why_gone();
+    Some(Gone { cause, signal })
+}
+
+/// A head of the server's own, for a request of which there is no record.
+async fn answer_by_server(mut sending: Sending, head: Bytes) {
+    sending.push(head);
+    if poll_fn(|cx| sending.poll_write(cx)).await.is_ok() {
+        let _ = sending.finish(|_| None).await;
+    }
+}
+
+/// What hyper adds to a head, and what HTTP/3 has no place for (RFC 9114 section 4.2).
+fn complete_head<B>(head: &mut response::Parts, body: &WireBody<B>)
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let headers = &mut head.headers;
+    for name in CONNECTION_SPECIFIC {
+        headers.remove(name);
+    }
+    if !headers.contains_key(DATE)
+        && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()))
+    {
+        headers.insert(DATE, date);
+    }
+    if let Some(length) = body.length()
+        && body.situation.framing != Framing::NoBody
+    {
+        headers
+            .entry(CONTENT_LENGTH)
+            .or_insert_with(|| length.into());
+    }
+}
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+/// Fields of HTTP/1's connections.
+const CONNECTION_SPECIFIC: [HeaderName; 5] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Whether h3 let pass what RFC 9114 sections 4.1.2 and 4.2 call malformed.
+fn is_malformed(headers: &HeaderMap) -> bool {
+    let connection = CONNECTION_SPECIFIC
+        .iter()
+        .any(|name| headers.contains_key(name));
+    let te = headers.get_all(TE).iter().any(|te| te != "trailers");
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    let bad_length = lengths.next().is_some()
+        || length.is_some_and(|length| {
+            let digits = length.as_bytes();
+            digits.is_empty() || digits.len() > 18 || !digits.iter().all(u8::is_ascii_digit)
+        });
+    connection || te || bad_length
+}
+
+/// The output of a future that has nothing to wait for.
+fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    let mut nobody = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut nobody) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn malformed(fields: &[(&'static str, &'static str)]) -> bool {
+        let fields = fields.iter().map(|(name, value)| {
+            let name = HeaderName::from_static(name);
+            (name, HeaderValue::from_static(value))
+        });
+        is_malformed(&fields.collect())
+    }
+
+    #[test]
+    fn fields_of_connections_and_bad_lengths_are_malformed() {
+        assert!(!malformed(&[("te", "trailers"), ("content-length", "0")]));
+        assert!(malformed(&[("te", "gzip")]));
+        assert!(malformed(&[("connection", "close")]));
+        assert!(malformed(&[("transfer-encoding", "chunked")]));
+        for bad in ["", "-1", "+1", "1,1", "0x1", "9999999999999999999"] {
+            assert!(malformed(&[("content-length", bad)]), "{bad}");
+        }
+        assert!(malformed(&[
+            ("content-length", "1"),
+            ("content-length", "1")
+        ]));
+    }
+}
