@@ -192,6 +192,7 @@ func run(ask asked, hold func()) answer {
 		text, _ := words(err)
 		found.Closed = &text
 	}
+	// At once, as who has what he wanted does: before the last octets are acknowledged.
 	connection.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
 	return found
 }
