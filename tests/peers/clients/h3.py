@@ -1,9 +1,10 @@
 """Asks over HTTP/3 with aioquic, as each line of the input says (quic.Http3).
 
 Argument: the folder of the packages. A line is `{"streams": [{"url", "save", "after", "leaves", "headers"}], "window",
-"hold"}`: requests of one connection. `after` is the number of the stream whose end is waited for, `leaves` the octets
+"hold", "stay"}`: requests of one connection. `after` is the number of the stream whose end is waited for, `leaves` the octets
 after which the stream is stopped, `window` the octets that may be on their way. With `hold`, nothing more is read from
-the network when the first octet of a body has come, until the next line.
+the network when the first octet of a body has come, until the next line. With `stay`, the connection is closed only at
+the next line, after an answer that says so; another answer follows.
 
 The answer is `{"streams": [{"status", "error", "message", "trailers", "saved"}], "closed"}`: what the wire said, no more.
 """
@@ -161,12 +162,20 @@ async def run(asked):
     except ConnectionError:
         for stream in streams:
             stream.end(f"closed {http3.closed}")
+    else:
+        if asked.get("stay"):
+            print(answer(streams, http3.closed, stays=True), flush=True)
+            await loop.run_in_executor(None, sys.stdin.readline)
     finally:
         closed = http3.closed
         # At once, as who has what he wanted does: before the last octets are acknowledged.
         http3.close(ErrorCode.H3_NO_ERROR)
         transport.close()
-    return {"streams": [stream.answer() for stream in streams], "closed": closed}
+    return answer(streams, closed)
+
+
+def answer(streams, closed, stays=False):
+    return json.dumps({"streams": [stream.answer() for stream in streams], "closed": closed, "stays": stays})
 
 
 async def one_after_another(http3, streams, stream):
@@ -181,4 +190,4 @@ async def one_after_another(http3, streams, stream):
 
 
 while line := sys.stdin.readline():
-    print(json.dumps(asyncio.run(run(json.loads(line)))), flush=True)
+    print(asyncio.run(run(json.loads(line))), flush=True)

@@ -52,9 +52,16 @@ class Http3(Talker):
         return self.connect([Stream(url)]).seen[0]
 
     def connect(
-        self, streams: list[Stream], window: int | None = None, meanwhile: Callable[[], None] | None = None
+        self,
+        streams: list[Stream],
+        window: int | None = None,
+        meanwhile: Callable[[], object] | None = None,
+        until: Callable[[], object] | None = None,
     ) -> Connection:
-        """Asks for all; `meanwhile` is called when the first octets have come and nothing more is read."""
+        """Asks for all; `meanwhile` is called when the first octets have come and nothing more is read.
+
+        The connection is closed when all has ended, or when `until` has returned, which is called then.
+        """
         if self._running is None:
             self._running = Talk([*self.prefix, *self.command], self.folder)
         saves = [f"body-{number}" for number in range(len(streams))]
@@ -63,12 +70,16 @@ class Http3(Talker):
                 {**asdict(stream), "save": str(self.folder / save)} for stream, save in zip(streams, saves)],
             "window": window,
             "hold": meanwhile is not None,
+            "stay": until is not None,
         }
         before = waited_ms(self._running.pid)
         try:
             answer = self._running.ask(asked)
             if answer.get("held"):
                 meanwhile()
+                answer = self._running.ask({})
+            if answer.get("stays"):
+                until()
                 answer = self._running.ask({})
         except BaseException:
             self.close()

@@ -71,7 +71,7 @@ class Site:
 
     def __init__(self, folder: Path):
         self.root = folder / "files"
-        self.root.mkdir(parents=True)
+        self.root.mkdir(parents=True, exist_ok=True)
         (self.root / "large.bin").write_bytes(LARGE)
         (self.root / "small.txt").write_text("small\n")
         commands = []

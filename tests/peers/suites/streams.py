@@ -65,6 +65,10 @@ class Asked:
         self.streams.append(Stream(self.url + case.target(id), after, leaves))
         return len(self.streams) - 1
 
+    def settled(self, server):
+        """Waits for every record, with the connection open: what has arrived is acknowledged by then."""
+        return lambda: [server.records(id) for id in self.ids]
+
     def judge(self, server, judged, connection: Connection) -> list[str]:
         """What is wrong, of every stream and of the connection. `judged`: the client whose words are expected."""
         wrong = []
@@ -102,7 +106,7 @@ def ask(
     for left in reversed(range(REPEATS)):
         asked = Asked(peers, url)
         fill(asked)
-        connection = client.connect(asked.streams, window)
+        connection = client.connect(asked.streams, window, until=asked.settled(server))
         wrong = asked.judge(server, judged, connection)
         if not wrong:
             return
@@ -154,7 +158,7 @@ def leaves(peers: Peers, client: Http3, window: int | None) -> None:
     silent = Case("silent", "h3", True, False, size, size // 2, 16_384)
     left = [asked.add(silent, leaves=TAKES) for _ in range(2)]
     whole = [asked.add(good(BESIDE)), asked.add(good(BESIDE)), asked.add(good(BESIDE), after=left[0])]
-    connection = client.connect(asked.streams, window)
+    connection = client.connect(asked.streams, window, until=asked.settled(server))
     wrong = [] if connection.closed is None else [f"the connection was closed with {connection.closed}"]
     for number in whole:
         seen = connection.seen[number]

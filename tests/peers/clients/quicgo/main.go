@@ -33,6 +33,7 @@ type asked struct {
 	Streams []request `json:"streams"`
 	Window  uint64    `json:"window"`
 	Hold    bool      `json:"hold"`
+	Stay    bool      `json:"stay"`
 }
 
 type seen struct {
@@ -46,6 +47,7 @@ type seen struct {
 type answer struct {
 	Streams []seen  `json:"streams"`
 	Closed  *string `json:"closed"`
+	Stays   bool    `json:"stays"`
 }
 
 // One connection and what it is asked for.
@@ -157,7 +159,8 @@ func failed(ask asked, err error) answer {
 	return found
 }
 
-func run(ask asked, hold func()) answer {
+// `hold` is called where nothing more is read, `stay` with the answer before the connection is closed.
+func run(ask asked, hold func(), stay func(answer)) answer {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	target, err := url.Parse(ask.Streams[0].URL)
@@ -192,6 +195,11 @@ func run(ask asked, hold func()) answer {
 		text, _ := words(err)
 		found.Closed = &text
 	}
+	if ask.Stay {
+		found.Stays = true
+		stay(found)
+		found.Stays = false
+	}
 	// At once, as who has what he wanted does: before the last octets are acknowledged.
 	connection.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
 	return found
@@ -210,11 +218,15 @@ func main() {
 		say(map[string]bool{"held": true})
 		lines.Scan()
 	}
+	stay := func(found answer) {
+		say(found)
+		lines.Scan()
+	}
 	for lines.Scan() {
 		var ask asked
 		if err := json.Unmarshal(lines.Bytes(), &ask); err != nil {
 			panic(err)
 		}
-		say(run(ask, hold))
+		say(run(ask, hold, stay))
 	}
 }
