@@ -232,6 +232,7 @@ impl Session {
             | SeenEnd::Fin
             | SeenEnd::Reset
             | SeenEnd::StreamReset(_)
+            | SeenEnd::ConnectionClosed(_)
             | SeenEnd::GoAway { .. }
             | SeenEnd::TimedOut
             | SeenEnd::TooLarge(_)

@@ -2,7 +2,7 @@
 //!
 //! Reads: a socket, plain or under TLS.
 //! Gives: a [`Seen`]: facts only, with [`Seen::is_complete`] as the RFC's answer to "was it whole?".
-//! Never: repairs or forgives. Where RFC 9112 or RFC 9113 lets a recipient be lenient, the observer
+//! Never: repairs or forgives. Where RFC 9112, RFC 9113 or RFC 9114 lets a recipient be lenient, the observer
 //! says [`SeenEnd::Malformed`], because what it judges must not count on lenience.
 //!
 //! ```no_run
@@ -33,6 +33,12 @@ mod stream;
 mod inbound;
 
 pub mod http2;
+
+mod qpack;
+
+mod quic;
+
+pub mod http3;
 
 pub use pace::Pace;
 pub use seen::{Seen, SeenEnd, SeenFraming};

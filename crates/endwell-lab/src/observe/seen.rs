@@ -24,7 +24,7 @@ pub enum SeenFraming {
     Chunked,
     /// No length and no chunks: the end of the connection ends the message (HTTP/1).
     CloseDelimited,
-    /// The END_STREAM flag (HTTP/2).
+    /// The END_STREAM flag (HTTP/2), the FIN of the stream (HTTP/3).
     EndStream,
     /// No body can follow: answer to HEAD, or status 101, 204, 304 (HTTP/1).
     NoBody,
@@ -49,7 +49,7 @@ pub enum SeenEnd {
     LastChunk,
     /// The last promised octet; for a message without a body, the end of its head.
     Length,
-    /// The END_STREAM flag, with a body that fits its `content-length` if it had one.
+    /// The END_STREAM flag or the FIN of an HTTP/3 stream, with a body that fits its `content-length` if it had one.
     EndStream,
     /// TCP FIN. Under TLS: FIN without a close_notify before it.
     Fin,
@@ -57,8 +57,10 @@ pub enum SeenEnd {
     CloseNotify,
     /// TCP RST.
     Reset,
-    /// RST_STREAM with this code.
+    /// RST_STREAM, or RESET_STREAM of HTTP/3, with this code.
     StreamReset(u32),
+    /// CONNECTION_CLOSE of the HTTP/3 layer, with this code.
+    ConnectionClosed(u64),
     /// GOAWAY that does not cover the stream, or GOAWAY and then the end of the connection.
     GoAway {
         /// The error code.
@@ -91,6 +93,7 @@ impl fmt::Display for SeenEnd {
             Self::CloseNotify => f.write_str("close_notify"),
             Self::Reset => f.write_str("RST"),
             Self::StreamReset(code) => write!(f, "RST_STREAM {code}"),
+            Self::ConnectionClosed(code) => write!(f, "CONNECTION_CLOSE {code:#x}"),
             Self::GoAway { code, last } => write!(f, "GOAWAY {code} last={last}"),
             Self::TimedOut => f.write_str("timed out"),
             Self::Malformed(why) => write!(f, "malformed: {why}"),
@@ -105,7 +108,7 @@ impl fmt::Display for SeenEnd {
 /// What was seen of one response.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Seen {
-    /// `1.0`, `1.1` or `2`, as the response said it.
+    /// `1.0`, `1.1`, `2` or `3`, as the response said it.
     pub version: Option<String>,
     /// Status codes of interim responses (1xx but 101), in order.
     pub interim: Vec<u16>,
@@ -178,6 +181,7 @@ impl Seen {
         let protocol = match self.version.as_deref() {
             Some("1.0") => Protocol::Http10,
             Some("2") => Protocol::Http2,
+            Some("3") => Protocol::Http3,
             _ => Protocol::Http11,
         };
         let framing = match self.framing? {
@@ -191,7 +195,9 @@ impl Seen {
             SeenEnd::LastChunk | SeenEnd::Length | SeenEnd::EndStream => What::EndMark,
             SeenEnd::Fin => What::Fin,
             SeenEnd::CloseNotify => What::CloseNotify,
-            SeenEnd::Reset | SeenEnd::Tls(_) | SeenEnd::Io(_) => What::ConnectionReset,
+            SeenEnd::Reset | SeenEnd::ConnectionClosed(_) | SeenEnd::Tls(_) | SeenEnd::Io(_) => {
+                What::ConnectionReset
+            }
             SeenEnd::StreamReset(code) | SeenEnd::GoAway { code, .. } => {
                 What::StreamReset(u64::from(*code))
             }

@@ -1,4 +1,4 @@
-//! What one HTTP/2 stream delivered, RFC 9113 sections 5 and 8.
+//! What one stream of HTTP/2 or HTTP/3 delivered, RFC 9113 sections 5 and 8, RFC 9114 section 4.
 //!
 //! Reads: decoded frames and times.
 //! Gives: a [`Seen`].
@@ -62,6 +62,25 @@ impl Stream {
         } else if end_stream {
             self.end_stream(at);
         }
+    }
+
+    /// Takes a header section of HTTP/3, where the end comes apart from it.
+    pub(super) fn headers3(&mut self, fields: Fields) -> Result<(), String> {
+        if !self.seen.trailers.is_empty() {
+            return Err("a second trailer section".to_owned());
+        }
+        let trailers = self.seen.status.is_some();
+        self.try_headers(fields, trailers)?;
+        self.seen.version = Some("3".to_owned());
+        Ok(())
+    }
+
+    /// The FIN of an HTTP/3 stream.
+    pub(super) fn fin(&mut self, at: Duration) {
+        if self.seen.status.is_none() {
+            self.finish(SeenEnd::Malformed("FIN before a final head".to_owned()), at);
+        }
+        self.end_stream(at);
     }
 
     fn try_headers(&mut self, fields: Fields, end_stream: bool) -> Result<(), String> {

@@ -81,6 +81,11 @@ impl ClientTls {
         }
     }
 
+    /// The same for QUIC.
+    pub(super) fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
+    }
+
     fn connect(&self) -> io::Result<ClientConnection> {
         let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
         ClientConnection::new(Arc::clone(&self.config), name).map_err(io::Error::other)

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use endwell::core::{Ending, Verdict};
-use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, http1, http2};
+use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, http1, http2, http3};
 
 use super::script::{Ask, Fault, app, octets};
 use super::{Server, Setup};
@@ -21,23 +21,36 @@ pub enum Column {
     Http11Length,
     Http2,
     Http2Length,
+    Http3,
+    Http3Length,
 }
 
 impl Column {
-    pub const ALL: [Column; 6] = [
+    pub const ALL: [Column; 8] = [
         Self::Http10Length,
         Self::Http10Close,
         Self::Http11Chunked,
         Self::Http11Length,
         Self::Http2,
         Self::Http2Length,
+        Self::Http3,
+        Self::Http3Length,
     ];
 
     pub fn promises(self) -> bool {
         matches!(
             self,
-            Self::Http10Length | Self::Http11Length | Self::Http2Length
+            Self::Http10Length | Self::Http11Length | Self::Http2Length | Self::Http3Length
         )
+    }
+
+    /// Whether it is spoken without TLS, or with it.
+    pub fn exists(self, tls: bool) -> bool {
+        tls || !self.is_http3()
+    }
+
+    pub fn is_http3(self) -> bool {
+        matches!(self, Self::Http3 | Self::Http3Length)
     }
 
     pub fn is_http2(self) -> bool {
@@ -52,6 +65,8 @@ impl Column {
             Self::Http11Length => "1.1 length",
             Self::Http2 => "2",
             Self::Http2Length => "2 length",
+            Self::Http3 => "3",
+            Self::Http3Length => "3 length",
         }
     }
 }
@@ -60,7 +75,7 @@ impl Column {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
     Fast,
-    /// On HTTP/2: held up by its window.
+    /// On HTTP/2 and HTTP/3: held up by its window.
     SmallWindow,
     /// Held up by its socket.
     SmallSocket,
@@ -126,6 +141,8 @@ impl Case {
             Column::Http11Chunked | Column::Http11Length | Column::Http10Length => &["Fin"],
             Column::Http10Close => &["Reset"],
             Column::Http2 | Column::Http2Length => &["StreamReset(2)"],
+            // H3_REQUEST_CANCELLED, 0x10c.
+            Column::Http3 | Column::Http3Length => &["StreamReset(268)"],
         }
     }
 
@@ -156,7 +173,13 @@ impl Case {
 
     pub fn observe(&self, addr: SocketAddr) -> Seen {
         let target = self.ask().target();
-        let pace = self.reader.pace();
+        let mut pace = self.reader.pace();
+        if self.column.is_http3() {
+            if self.reader == Reader::SmallWindow {
+                pace.window = Some(20 * 1024);
+            }
+            return http3::observe(addr, &target, &[], &pace);
+        }
         if self.column.is_http2() {
             let tls = self.tls.then(|| ClientTls::new(&["h2"]));
             return http2::observe(addr, tls.as_ref(), &target, &[], &pace);
@@ -230,15 +253,15 @@ impl Case {
             _ => "producer_error",
         };
         let signal = match self.column {
-            Column::Http10Length | Column::Http11Length | Column::Http2Length
-                if !self.column.is_http2() =>
-            {
-                "short_body"
-            }
+            Column::Http10Length | Column::Http11Length => "short_body",
             Column::Http11Chunked => "missing_last_chunk",
             Column::Http10Close => "reset_connection",
-            _ => "reset_stream:0x2",
+            Column::Http2 | Column::Http2Length => "reset_stream:0x2",
+            Column::Http3 | Column::Http3Length => "reset_stream:0x10c",
         };
+        if self.column.is_http3() && record.tally.acked != Some(record.tally.sent) {
+            return Err(format!("octets_acked: {}", record.json()));
+        }
         let ending = match record.ending {
             Ending::Failed(_) => "failed",
             Ending::Degraded(_) => "degraded",
@@ -304,6 +327,9 @@ pub fn cases() -> Vec<Case> {
                 continue;
             }
             for tls in [false, true] {
+                if !column.exists(tls) {
+                    continue;
+                }
                 for reader in Reader::ALL {
                     for (size, cut, frame) in [(40, 30, 10), (300_000, 299_999, 70_000)] {
                         cases.push(Case {
@@ -382,17 +408,18 @@ pub fn table() -> String {
     let servers = Servers::start(&Setup::default());
     let mut text = String::from("| the producer |");
     for tls in [false, true] {
-        for column in Column::ALL {
+        for column in columns(tls) {
             let transport = if tls { ", TLS" } else { "" };
             text += &format!(" {}{transport} |", column.title());
         }
     }
-    text += "\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
+    let columns_in_all = columns(false).chain(columns(true)).count();
+    text += &format!("\n|---|{}\n", "---|".repeat(columns_in_all));
     let mut id = 1_000_000;
     for fault in FAULTS {
         text += &format!("| {} |", in_words(fault));
         for tls in [false, true] {
-            for column in Column::ALL {
+            for column in columns(tls) {
                 id += 1;
                 text += &format!(" {} |", cell(&servers, fault, column, tls, id));
             }
@@ -400,6 +427,10 @@ pub fn table() -> String {
         text.push('\n');
     }
     text
+}
+
+fn columns(tls: bool) -> impl Iterator<Item = Column> {
+    Column::ALL.into_iter().filter(move |it| it.exists(tls))
 }
 
 fn cell(servers: &Servers, fault: Fault, column: Column, tls: bool, id: u64) -> String {
@@ -425,11 +456,13 @@ fn cell(servers: &Servers, fault: Fault, column: Column, tls: bool, id: u64) -> 
     let end = match &seen.end {
         SeenEnd::LastChunk => "last chunk",
         SeenEnd::Length => "exact length",
+        SeenEnd::EndStream if column.is_http3() => "FIN",
         SeenEnd::EndStream => "END_STREAM",
         SeenEnd::Fin => "FIN",
         SeenEnd::CloseNotify => "close_notify",
         SeenEnd::Reset => "RST",
         SeenEnd::StreamReset(2) => "RST_STREAM(2)",
+        SeenEnd::StreamReset(0x10c) => "RESET_STREAM(0x10c)",
         _ => "other",
     };
     match status {

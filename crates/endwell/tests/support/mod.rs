@@ -35,6 +35,19 @@ fn quiet() {
     });
 }
 
+/// A TCP port whose number is free for UDP, too.
+fn ports(runtime: &tokio::runtime::Runtime) -> (tokio::net::TcpListener, std::net::UdpSocket) {
+    loop {
+        let tcp = runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .expect("loopback has a free port");
+        let addr = tcp.local_addr().expect("a bound socket has an address");
+        if let Ok(udp) = std::net::UdpSocket::bind(addr) {
+            return (tcp, udp);
+        }
+    }
+}
+
 /// A server on a port of its own, with every record it wrote.
 pub struct Server {
     pub addr: SocketAddr,
@@ -94,16 +107,15 @@ impl Setup {
             .enable_all()
             .build()
             .expect("a runtime starts");
-        let tcp = runtime
-            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-            .expect("loopback has a free port");
+        let (tcp, udp) = ports(&runtime);
         let addr = tcp.local_addr().expect("a bound socket has an address");
-        let mut listener = {
-            let _inside = runtime.enter();
-            endwell::listen(tcp)
-        };
+        let inside = runtime.enter();
+        let mut listener = endwell::listen(tcp);
+        let mut quic = None;
         if self.tls {
-            listener = listener.tls(certificate::server_config());
+            let switch = endwell::TlsSwitch::new(certificate::server_config());
+            listener = listener.tls_switch(&switch);
+            quic = Some(endwell::listen_quic(udp, switch).expect("QUIC takes the certificate"));
         }
         let records: Arc<Mutex<Vec<Record>>> = Arc::default();
         let kept = Arc::clone(&records);
@@ -114,7 +126,11 @@ impl Setup {
         runtime.spawn(async move {
             match self.server_loop {
                 Loop::Ours => {
-                    let server = endwell::serve(listener, app)
+                    let mut server = endwell::serve(listener, app);
+                    if let Some(quic) = quic {
+                        server = server.quic(quic);
+                    }
+                    let server = server
                         .policy(self.policy)
                         .limits(self.limits)
                         .observer(observer)
@@ -134,6 +150,7 @@ impl Setup {
             }
             let _ = ended.send(());
         });
+        drop(inside);
         Server {
             addr,
             shutdown,
