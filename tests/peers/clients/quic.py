@@ -60,6 +60,8 @@ class Http3(Talker):
     ) -> Connection:
         """Asks for all; `meanwhile` is called when the first octets have come and nothing more is read.
 
+        That is so of the whole connection of aioquic, and of the first stream of quic-go, whose others go on.
+
         The connection is closed when all has ended, or when `until` has returned, which is called then.
         """
         if self._running is None:

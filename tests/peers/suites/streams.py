@@ -1,14 +1,14 @@
 """HTTP/3: a stream that fails takes nothing with it, through wide windows and narrow ones.
 
 Each failing download has a good one beside it on its connection, and one that is asked for when it has ended. A client
-that stops a stream in its middle leaves the others whole. And 2 000 faults at random, by seeds, five on each connection.
+that stops a stream in its middle, or does not read one, leaves the others whole. And 2 000 faults at random, by seeds, five on each connection.
 """
 
 from __future__ import annotations
 
 import random
 
-from cases import FAULTS, SIZES, Case, cases, octets
+from cases import FAULTS, LARGEST, SIZES, Case, cases, octets
 from clients.quic import Connection, Http3, Stream
 
 from . import REPEATS, Peers, Test, Wrong, only_starved
@@ -24,7 +24,7 @@ BESIDE = 60_000
 TAKES = 5_000
 # Of each client: tests, connections in each, failing streams on each of these.
 RANDOM = (10, 20, 5)
-LARGEST = 400_000
+RANDOM_LARGEST = 400_000
 
 
 def tests(peers: Peers) -> list[Test]:
@@ -38,6 +38,8 @@ def tests(peers: Peers) -> list[Test]:
                     lambda c=client, k=case, w=window, n=f"{name}/beside/{width}/{case}": beside(peers, c, k, w, n)))
             found.append(Test(
                 f"{name}/leaves/{width}", name, lambda c=client, w=window: leaves(peers, c, w)))
+        if client.library == "quic-go":
+            found.append(Test(f"{name}/stands", name, lambda c=client: stands(peers, c)))
         for seed in range(RANDOM[0]):
             found.append(Test(
                 f"{name}/random/{seed}", name, lambda c=client, s=seed: at_random(peers, c, s)))
@@ -143,7 +145,7 @@ def at_random(peers: Peers, client: Http3, seed: int) -> None:
 
 def any_case(chance: random.Random) -> Case:
     """As many small bodies as large ones."""
-    size = round(2 * (LARGEST / 2) ** chance.random())
+    size = round(2 * (RANDOM_LARGEST / 2) ** chance.random())
     fault = chance.choice([fault for fault in FAULTS if fault != "none"])
     frame = max(size // 200, round(size ** chance.random()))
     return Case(fault, "h3", True, chance.random() < 0.5, size, chance.randint(1, size - 1), frame)
@@ -177,6 +179,26 @@ def leaves(peers: Peers, client: Http3, window: int | None) -> None:
                 wrong.append(
                     f"stream {number}: {len(seen.octets)} came, {record['octets_sent']} sent,"
                     f" {record['octets_produced']} produced by the record")
+    if wrong:
+        raise Wrong("\n".join(wrong))
+
+
+def stands(peers: Peers, client: Http3) -> None:
+    """A stream that is not read does not hold up those beside it: they are done while it stands."""
+    server = peers.server
+    asked = Asked(peers, server.url(True))
+    asked.add(good(LARGEST))
+    whole = [asked.add(good(BESIDE)) for _ in range(3)]
+    done: list[str] = []
+
+    def look() -> None:
+        for number in whole:
+            done.extend(record["ending"] for record in server.records(asked.ids[number]))
+
+    connection = client.connect(asked.streams, None, look, asked.settled(server))
+    wrong = asked.judge(server, client, connection)
+    if done != ["complete"] * len(whole):
+        wrong.append(f"while the first stream stood, the records of the others were {done}")
     if wrong:
         raise Wrong("\n".join(wrong))
 

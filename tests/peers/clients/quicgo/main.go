@@ -80,14 +80,14 @@ func words(err error) (text, message string) {
 	return err.Error(), fmt.Sprintf("%T", err)
 }
 
-// The body, up to where the client leaves.
-func (s *session) read(response *http.Response, leaves *int) (body []byte, left bool, err error) {
+// The body, up to where the client leaves. It is `hold` that stands still, and nobody else.
+func (s *session) read(response *http.Response, leaves *int, hold func()) (body []byte, left bool, err error) {
 	part := make([]byte, 16384)
 	for {
 		n, err := response.Body.Read(part)
 		body = append(body, part[:n]...)
-		if n > 0 && s.hold != nil {
-			s.once.Do(s.hold)
+		if n > 0 && hold != nil {
+			s.once.Do(hold)
 		}
 		if leaves != nil && len(body) >= *leaves {
 			return body, true, nil
@@ -101,7 +101,7 @@ func (s *session) read(response *http.Response, leaves *int) (body []byte, left 
 	}
 }
 
-func (s *session) fetch(ctx context.Context, ask request) (body []byte, answer seen) {
+func (s *session) fetch(ctx context.Context, ask request, hold func()) (body []byte, answer seen) {
 	answer = seen{Trailers: map[string]string{}, Saved: true}
 	fail := func(err error) {
 		text, message := words(err)
@@ -123,7 +123,7 @@ func (s *session) fetch(ctx context.Context, ask request) (body []byte, answer s
 	// Before the end of the body, this is what quic-go has for "stop sending".
 	defer response.Body.Close()
 	answer.Status = &response.StatusCode
-	body, left, err := s.read(response, ask.Leaves)
+	body, left, err := s.read(response, ask.Leaves, hold)
 	if left {
 		text := "left"
 		answer.Error = &text
@@ -143,7 +143,11 @@ func (s *session) one(ctx context.Context, number int, ask request) seen {
 	if ask.After != nil {
 		<-s.ended[*ask.After]
 	}
-	body, answer := s.fetch(ctx, ask)
+	hold := s.hold
+	if number > 0 {
+		hold = nil
+	}
+	body, answer := s.fetch(ctx, ask, hold)
 	if err := os.WriteFile(ask.Save, body, 0o600); err != nil {
 		panic(err)
 	}
