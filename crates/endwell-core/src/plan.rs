@@ -277,6 +277,7 @@ pub fn table() -> String {
             Framing::CloseDelimited,
         ),
         ("HTTP/2", Protocol::Http2, Framing::EndStream),
+        ("HTTP/3", Protocol::Http3, Framing::EndStream),
     ];
     let rows = [
         Ending::Complete,
@@ -288,24 +289,25 @@ pub fn table() -> String {
     for (title, _, _) in columns {
         text += &format!(" {title} |");
     }
-    text += "\n|---|---|---|---|---|\n";
+    text += "\n|---|---|---|---|---|---|\n";
     for ending in rows {
         text += &format!("| {} |", ending.as_str());
         for (_, protocol, framing) in columns {
             let wire = plan(&ending, &Situation::new(protocol, framing));
-            text += &format!(" {} |", in_words(wire, framing));
+            text += &format!(" {} |", in_words(wire, protocol, framing));
         }
         text.push('\n');
     }
     text
 }
 
-fn in_words(wire: WireEnding, framing: Framing) -> String {
+fn in_words(wire: WireEnding, protocol: Protocol, framing: Framing) -> String {
     match wire {
         WireEnding::EndMark => match framing {
             Framing::ContentLength => "the exact octets".into(),
             Framing::Chunked => "last chunk".into(),
             Framing::CloseDelimited => "FIN, over TLS after close_notify".into(),
+            Framing::EndStream if protocol == Protocol::Http3 => "FIN of the stream".into(),
             Framing::EndStream => "END_STREAM".into(),
             Framing::NoBody => "nothing".into(),
         },
@@ -313,7 +315,13 @@ fn in_words(wire: WireEnding, framing: Framing) -> String {
         WireEnding::MissingLastChunk => "every octet, **no last chunk**, FIN".into(),
         WireEnding::OpenChunk => "every octet, **an open chunk**, FIN".into(),
         WireEnding::ShortBody => "every octet but the last promised one, FIN".into(),
-        WireEnding::ResetStream(code) => format!("every octet, then **RST_STREAM({code:#x})**"),
+        WireEnding::ResetStream(code) => {
+            let frame = match protocol {
+                Protocol::Http3 => "RESET_STREAM",
+                Protocol::Http10 | Protocol::Http11 | Protocol::Http2 => "RST_STREAM",
+            };
+            format!("every octet, then **{frame}({code:#x})**")
+        }
         WireEnding::ResetConnection => {
             "every octet, then **TCP RST**, over TLS no close_notify".into()
         }

@@ -37,6 +37,17 @@ impl Protocol {
         }
     }
 
+    /// Whether a browser takes trailers as what they are.
+    ///
+    /// Chromium 156 fails a whole HTTP/3 response that ends with trailers: fetches and downloads with
+    /// `ERR_CONNECTION_CLOSED`, and a page never fires `load`.
+    pub fn trailers_to_browsers(self) -> bool {
+        match self {
+            Self::Http10 | Self::Http11 | Self::Http2 => true,
+            Self::Http3 => false,
+        }
+    }
+
     /// Where a response has room for trailer fields, to a client that did or did not say
     /// `TE: trailers` (RFC 9110 section 6.5.1).
     pub fn trailers(self, te_trailers: bool) -> TrailerRoom {

@@ -16,7 +16,7 @@ use axum::response::Response;
 use axum::routing::any;
 use bytes::Bytes;
 use endwell::core::{Ending, HalfClose};
-use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, http1, http2};
+use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, http1, http2, http3};
 use support::{Server, Setup};
 
 /// How often each case is repeated for its median.
@@ -240,6 +240,36 @@ fn h2_client_leaves_and_the_work_is_dropped() {
                 record.json()
             );
             assert_eq!(record.status, status, "{}", record.json());
+        }
+    }
+}
+
+#[test]
+fn h3_client_leaves_and_the_work_is_dropped() {
+    let stage = Stage::new(Setup::tls());
+    let window = Pace {
+        window: Some(1000),
+        ..Pace::fast()
+    };
+    for (path, status) in [("/streaming", 200), ("/blocked", 200), ("/waiting", 499)] {
+        for act in ["STOP_SENDING", "CONNECTION_CLOSE"] {
+            let target = format!("{path}?{act}");
+            let mut times = Vec::new();
+            for _ in 0..TIMES {
+                let mut connection =
+                    http3::Connection::connect(stage.server.addr, &window).expect("it accepts");
+                let stream = connection.get(&target, &[]).expect("the request is sent");
+                if status == 200 {
+                    connection.read_until(stream, |seen| seen.status.is_some());
+                }
+                times.push(stage.measure(|| match act {
+                    "STOP_SENDING" => connection.cancel(stream),
+                    _ => connection.close(http3::NO_ERROR),
+                }));
+            }
+            let signal = act.to_lowercase();
+            stage.cancelled(&target, status, &[&signal]);
+            println!("HTTP/3 {path}, {act}: median {:?}", median(times));
         }
     }
 }

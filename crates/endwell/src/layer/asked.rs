@@ -122,6 +122,7 @@ impl Asked {
         let announced = self.wishes.announce(
             &Announcing {
                 protocol: self.protocol,
+                browser: self.client.browser,
                 policy: &self.policy,
                 framing,
                 promised: promised.is_some(),

@@ -28,6 +28,8 @@ pub(super) struct Wishes {
 /// What is known of a response whose trailers are to be announced.
 pub(super) struct Announcing<'a> {
     pub(super) protocol: Protocol,
+    /// The client looks like a browser.
+    pub(super) browser: bool,
     pub(super) policy: &'a Policy,
     pub(super) framing: Framing,
     /// A length was promised.
@@ -64,6 +66,7 @@ impl Wishes {
     pub(super) fn announce(&self, of: &Announcing<'_>, headers: &mut HeaderMap) -> Announced {
         let room = match of.framing {
             Framing::NoBody => TrailerRoom::Never,
+            _ if of.browser && !of.protocol.trailers_to_browsers() => TrailerRoom::Never,
             Framing::ContentLength
             | Framing::Chunked
             | Framing::CloseDelimited
@@ -177,6 +180,7 @@ mod tests {
                 | Framing::CloseDelimited
                 | Framing::NoBody => Protocol::Http11,
             },
+            browser: false,
             policy: &Policy {
                 signal: Signal::Trailer,
                 ..Policy::default()

@@ -17,6 +17,7 @@ use socket2::SockRef;
 
 use super::TlsSwitch;
 use crate::limits::Limits;
+use crate::wire::http3::window;
 
 /// How long a handshake may take, as over TCP.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -42,9 +43,6 @@ const ASK: Duration = Duration::from_secs(12);
 const STREAM_WINDOW: u32 = 512 * 1024;
 /// The same of all requests of a connection together.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// Octets that are kept until they are acknowledged, when a connection begins; [`crate::wire::http3`] raises
-/// it for clients that take them.
-pub(crate) const FIRST_SEND_WINDOW: u64 = 256 * 1024;
 /// Unidirectional streams of a client at once: HTTP/3 has three, and some clients try what is unknown.
 const CONTROL_STREAMS: u32 = 8;
 /// What the kernel may keep of datagrams that wait for us; its own default holds 150.
@@ -139,7 +137,7 @@ fn configured(crypto: &Arc<QuicServerConfig>, limits: &Limits) -> quinn::ServerC
         .keep_alive_interval(Some(ASK))
         .stream_receive_window(STREAM_WINDOW.into())
         .receive_window(CONNECTION_WINDOW.into())
-        .send_window(FIRST_SEND_WINDOW)
+        .send_window(window::FIRST)
         .datagram_receive_buffer_size(None);
     let mut server = quinn::ServerConfig::with_crypto(Arc::clone(crypto) as _);
     server

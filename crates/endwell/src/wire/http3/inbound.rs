@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -88,6 +88,15 @@ impl Inbound {
             _ => {}
         }
         polled
+    }
+
+    /// Whether the client has already ended the stream, here. What has come stays.
+    pub(super) fn is_at_end(&mut self) -> bool {
+        let mut nobody = Context::from_waker(Waker::noop());
+        let read = self.unread.is_empty() && matches!(self.state, State::Header(_, 0));
+        let at_end = read && matches!(self.poll_read(&mut nobody), Poll::Ready(Ok(false)));
+        self.over |= at_end;
+        at_end
     }
 
     fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, Broken>> {

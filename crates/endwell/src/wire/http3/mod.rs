@@ -13,6 +13,8 @@ mod flight;
 
 mod frame;
 
+pub(crate) mod window;
+
 mod letters;
 
 mod adapter;
@@ -40,6 +42,7 @@ pub use self::content::{Http3Content, Http3ContentError};
 use self::frame::code;
 use self::sending::note_lost;
 pub(crate) use self::stream::Stream;
+use self::window::Window;
 use super::conn::Conn;
 use super::remote::Remote;
 use crate::limits::Limits;
@@ -52,6 +55,7 @@ pub(crate) struct Session {
     closing: Arc<AtomicBool>,
     conn: Arc<Conn>,
     limits: Arc<Limits>,
+    window: Arc<Window>,
 }
 
 impl Session {
@@ -83,6 +87,7 @@ impl Session {
             closing,
             conn,
             limits,
+            window: Arc::default(),
         })
     }
 
@@ -102,6 +107,7 @@ impl Session {
                 quic: self.quic.clone(),
                 conn: Arc::clone(&self.conn),
                 limits: Arc::clone(&self.limits),
+                window: Arc::clone(&self.window),
             }));
         }
         if let Some(error) = self.quic.close_reason() {

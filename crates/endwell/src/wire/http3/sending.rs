@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::flight::Flight;
 use super::frame::{LARGEST_DATA, code, data_header, data_header_octets};
+use super::window::Window;
 use crate::wire::conn::{Conn, Departed};
 
 /// Up to so many octets of content are copied behind the header of their frame: a second owned chunk
@@ -28,6 +29,8 @@ pub(super) struct Sending {
     send: quinn::SendStream,
     stopped: Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>> + Send>>,
     conn: Arc<Conn>,
+    quic: quinn::Connection,
+    window: Arc<Window>,
     pub(super) flight: Arc<Flight>,
     /// Octets to be written, and what they are.
     queue: Vec<Bytes>,
@@ -73,12 +76,19 @@ struct Stall {
 }
 
 impl Sending {
-    pub(super) fn new(send: quinn::SendStream, conn: Arc<Conn>) -> Self {
+    pub(super) fn new(
+        send: quinn::SendStream,
+        conn: Arc<Conn>,
+        quic: quinn::Connection,
+        window: Arc<Window>,
+    ) -> Self {
         let stopped = Box::pin(send.stopped());
         Self {
             send,
             stopped,
             conn,
+            quic,
+            window,
             flight: Arc::default(),
             queue: Vec::new(),
             kinds: Vec::new(),
@@ -149,6 +159,7 @@ impl Sending {
             match written {
                 Poll::Ready(Ok(written)) => self.note_written(written.bytes),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.lost(error))),
+                Poll::Pending if self.window.follow(&self.quic) => {}
                 Poll::Pending => {
                     ready!(self.poll_stalled(cx));
                     return Poll::Ready(Err(self.stalled()));
@@ -177,6 +188,11 @@ impl Sending {
                 self.at += 1;
             }
         }
+    }
+
+    /// The round-trip time.
+    pub(super) fn round_trip(&self) -> Duration {
+        self.quic.rtt()
     }
 
     /// Waits until the client has stopped the stream, or its connection is lost.

@@ -12,11 +12,12 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use endwell_core::{Cause, Framing, Kind};
+use h3::error::StreamError;
 use h3::server::{RequestResolver, RequestStream};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue, Request, Response, response};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, response};
 use http_body::{Body as HttpBody, Frame};
 use tower_service::Service;
 
@@ -26,6 +27,7 @@ use super::frame::{CONTINUE, LATE, TOO_LARGE, code};
 use super::inbound::{Broken, Inbound, Piece};
 use super::letters::Letters;
 use super::sending::{Gone, Sending};
+use super::window::Window;
 use crate::limits::Limits;
 use crate::producer::BoxError;
 use crate::wire::body::WireBody;
@@ -44,6 +46,7 @@ pub(crate) struct Stream {
     pub(super) quic: quinn::Connection,
     pub(super) conn: Arc<Conn>,
     pub(super) limits: Arc<Limits>,
+    pub(super) window: Arc<Window>,
 }
 
 /// A response's way out.
@@ -51,7 +54,6 @@ struct Respond {
     sending: Sending,
     letters: Letters,
     fields: RequestStream<Letters, Bytes>,
-    quic: quinn::Connection,
     conn: Arc<Conn>,
 }
 
@@ -89,13 +91,14 @@ impl Stream {
             quic,
             conn,
             limits,
+            window,
         } = self;
         let Opened {
             letters,
             send,
             recv,
         } = opened;
-        let mut sending = Sending::new(send, Arc::clone(&conn));
+        let mut sending = Sending::new(send, Arc::clone(&conn), quic.clone(), window);
         let mut inbound = Inbound::new(recv, quic.clone(), limits.head);
         let piece = tokio::time::timeout(limits.head_timeout, poll_fn(|cx| inbound.poll_next(cx)));
         match piece.await {
@@ -120,6 +123,11 @@ impl Stream {
         }
         // h3 has the whole frame: it needs not wait.
         let resolved = at_once(resolver.resolve_request());
+        if let Some(Err(StreamError::ConnectionError { .. })) = &resolved {
+            // h3 closes the connection: what could be said of the stream would only hide why.
+            let _ = tokio::time::timeout(limits.head_timeout, quic.closed()).await;
+            return None;
+        }
         let Some(Ok((request, stream))) = resolved else {
             if let Some(head) = letters.take().pop() {
                 // Its fields are more than may be: 431, RFC 6585 section 5.
@@ -144,7 +152,6 @@ impl Stream {
             sending,
             letters,
             fields,
-            quic,
             conn,
         };
         Some((request, respond, wanted))
@@ -160,10 +167,7 @@ fn content(
 ) -> (Http3Content, Option<Arc<Wanted>>) {
     let promised = request.headers().get(CONTENT_LENGTH);
     let promised = promised.and_then(|length| length.to_str().ok()?.parse().ok());
-    let mut nobody = Context::from_waker(Waker::noop());
-    if promised.unwrap_or(0) == 0
-        && matches!(inbound.poll_next(&mut nobody), Poll::Ready(Ok(Piece::End)))
-    {
+    if promised.unwrap_or(0) == 0 && inbound.is_at_end() {
         return (Http3Content::none(), None);
     }
     let expects = request.headers().get(EXPECT);
@@ -289,7 +293,7 @@ impl Respond {
         };
         self.written(exchange).await?;
         poll_fn(|cx| self.poll_delivered(exchange, cx)).await?;
-        let grace = body.grace(self.quic.rtt());
+        let grace = body.grace(self.sending.round_trip());
         tokio::time::sleep(in_ticks(grace)).await;
         Ok(Over::Broken(code))
     }
@@ -378,6 +382,10 @@ where
         && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()))
     {
         headers.insert(DATE, date);
+    }
+    if head.status == StatusCode::NO_CONTENT {
+        // RFC 9110 section 8.6.
+        headers.remove(CONTENT_LENGTH);
     }
     if let Some(length) = body.length()
         && body.situation.framing != Framing::NoBody
