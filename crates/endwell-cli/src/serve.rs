@@ -14,7 +14,7 @@ const ABOUT: &str = "\
 Serves the files of a folder.
 
 A response that fails never looks whole: a file that shrinks or is rewritten while it is sent gives \
-a short body over HTTP/1 and a reset stream over HTTP/2, and a line in the log that says so. Names \
+a short body over HTTP/1 and a reset stream over HTTP/2 and HTTP/3, and a line in the log that says so. Names \
 that begin with a dot, and links out of the folder, are not served unless a flag says so.";
 
 const AFTER_HELP: &str = "\
@@ -24,6 +24,7 @@ Examples:
   endwell serve --listen [::1]:0                 a free port on IPv6
   endwell serve --tls-self-signed                https, for a try
   endwell serve --tls-cert c.pem --tls-key k.pem https
+  endwell serve --tls-self-signed --http3        HTTP/3 as well, on the UDP port of the same number
   endwell serve --log-format json --log a.jsonl  one JSON object a response
   endwell serve /var/log --growing allow         logs that are written meanwhile
   endwell serve --listen unix:e.sock?mode=660    for a proxy on this machine

@@ -59,6 +59,7 @@ fn companion(key: &Key) -> Vec<String> {
         "tls-cert" => &["--tls-key=k"],
         "tls-key" => &["--tls-cert=c"],
         "command-type" => &["--command=/now=date"],
+        "http3" => &["--tls-self-signed"],
         _ => &[],
     };
     flags.iter().map(|flag| (*flag).to_owned()).collect()

@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 use std::io::Read;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
@@ -13,7 +13,7 @@ use std::process::Command;
 
 use common::{DEADLINE, Folder, LARGE, Server, endwell, large, run};
 use endwell_lab::observe::http1::{Request, Session, observe};
-use endwell_lab::observe::{Pace, Seen};
+use endwell_lab::observe::{Pace, Seen, http3};
 
 fn get(url: &str, path: &str) -> Seen {
     let addr = common::address(url);
@@ -279,5 +279,55 @@ fn metrics_of_the_command_count_what_the_log_holds() {
         "endwell_connections_refused_total 0",
     ] {
         assert!(text.lines().any(|is| is == line), "{line}");
+    }
+}
+
+/// A TCP listener and a UDP socket on ports of one number.
+fn both() -> (TcpListener, UdpSocket) {
+    loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()) {
+            return (tcp, udp);
+        }
+    }
+}
+
+#[test]
+fn a_udp_socket_that_is_passed_answers_http3() {
+    let folder = Folder::new();
+    folder.write("file", "content");
+    let (tcp, udp) = both();
+    let addr = tcp.local_addr().unwrap();
+    let sockets = [OwnedFd::from(udp), tcp.into()];
+    let args = ["serve", folder.root(), "--tls-self-signed", "--http3"];
+    let mut command = passing(&sockets, "quic:https", &args);
+    let server = Server::start_with(&mut command, 2);
+    // Only the server has it now.
+    drop(sockets);
+    assert_eq!(server.urls[1], format!("https://{addr} for HTTP/3 (UDP)"));
+    let seen = http3::observe(addr, "/file", &[], &Pace::fast());
+    assert_eq!(seen.body, b"content", "{}", seen.verdict_line());
+
+    let alone = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let addr = alone.local_addr().unwrap();
+    let sockets = [OwnedFd::from(alone)];
+    let nothing = "for nothing; add --http3";
+    let no_listener = "no https listener has a port of its number; pass one, too";
+    for (flag, due) in [("--no-http3", nothing), ("--http3", no_listener)] {
+        let args = [
+            "serve",
+            folder.root(),
+            "--tls-self-signed",
+            "--listen",
+            "127.0.0.1:0",
+            flag,
+        ];
+        let (code, _, said) = common::run_command(&mut passing(&sockets, "", &args));
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.starts_with("error: "), "{said}");
+        assert!(
+            said.contains(&addr.to_string()) && said.contains(due),
+            "{said}"
+        );
     }
 }

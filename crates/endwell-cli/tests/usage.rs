@@ -86,6 +86,10 @@ fn a_command_line_that_cannot_be_is_2() {
             "--tls-key needs its certificate; add --tls-cert FILE",
         ),
         (
+            &["--http3"],
+            "HTTP/3 needs a certificate; add --tls-cert and --tls-key, or --tls-self-signed for a try",
+        ),
+        (
             &["--tls-self-signed", "--tls-cert", "a"],
             "--tls-self-signed makes its own certificate; leave it out to use --tls-cert and --tls-key",
         ),
@@ -225,6 +229,7 @@ fn help_names_every_flag_and_code() {
         "--tls-cert <FILE>",
         "--tls-key <FILE>",
         "--tls-self-signed",
+        "--http3",
         "--log-format <FORMAT>",
         "--log <FILE>",
         "--half-close <MEANING>",

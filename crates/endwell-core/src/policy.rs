@@ -83,6 +83,7 @@ impl Policy {
         user_agent: Option<&str>,
         accept: Option<&str>,
         sec_fetch_dest: Option<&str>,
+        x_varnish: Option<&str>,
     ) -> Client {
         let accepts_html = accept.is_some_and(|accept| accept.contains("text/html"));
         Client {
@@ -95,6 +96,7 @@ impl Policy {
                     .iter()
                     .any(|known| agent.contains(known.as_str()))
             }),
+            varnish: x_varnish.is_some(),
         }
     }
 
@@ -152,6 +154,9 @@ pub struct Client {
     pub document: bool,
     /// It is one of [`Policy::open_chunk_agents`].
     pub listed: bool,
+    /// It is Varnish, which marks what it asks for with `X-Varnish`. It takes a chunked response for whole
+    /// when it learns of the failure before its own answer began (7.1.1), so it needs time to begin.
+    pub varnish: bool,
 }
 
 /// What a FIN from the client means while a response runs (RFC 9112 section 9.6 leaves it open).
@@ -171,7 +176,7 @@ pub enum HalfClose {
 pub struct Grace {
     /// For programs; the round-trip time if that is longer.
     pub default: Duration,
-    /// For browsers.
+    /// For browsers, and for Varnish.
     pub browser: Duration,
 }
 
@@ -187,7 +192,7 @@ impl Default for Grace {
 impl Grace {
     /// The grace for a client at a round-trip time.
     pub fn of(&self, client: Client, round_trip: Duration) -> Duration {
-        let base = if client.browser {
+        let base = if client.browser || client.varnish {
             self.browser.max(self.default)
         } else {
             self.default

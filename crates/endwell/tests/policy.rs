@@ -253,3 +253,25 @@ fn h10_degraded_page_that_may_end_clean_is_the_page() {
     assert_eq!(seen.body, b"all but one part", "{}", seen.verdict_line());
     assert!(seen.is_complete(), "{}", seen.verdict_line());
 }
+
+#[test]
+fn h11_varnish_gets_time_to_begin_its_answer_before_it_learns_of_the_failure() {
+    for server_loop in LOOPS {
+        let mut setup = Setup {
+            server_loop,
+            ..Setup::default()
+        };
+        setup.policy.grace.browser = Duration::from_millis(400);
+        let server = setup.start(app());
+        let request = http1::Request::get11("/failed").with("X-Varnish", "32771");
+        let asked = std::time::Instant::now();
+        let seen = h1(&server, request);
+        assert_eq!(seen.body, b"some of it", "{}", seen.verdict_line());
+        assert!(!seen.is_complete(), "{}", seen.verdict_line());
+        assert!(
+            asked.elapsed() >= Duration::from_millis(390),
+            "closed after {:?}",
+            asked.elapsed()
+        );
+    }
+}

@@ -66,6 +66,63 @@ fn h2_failed_stream_leaves_its_neighbours_alive() {
     }
 }
 
+/// A client that reads late drops what it has not read when a reset comes: the server waits for its program.
+#[test]
+fn h2_reset_waits_until_the_peer_has_answered_a_ping() {
+    for tls in [false, true] {
+        let setup = Setup {
+            tls,
+            ..Setup::default()
+        };
+        let server = setup.start(app());
+        let tls = tls.then(|| ClientTls::new(&["h2"]));
+        let mut connection = http2::Connection::connect(server.addr, tls.as_ref(), &Pace::fast())
+            .expect("it accepts");
+        connection.hold_pings();
+        let ask = |connection: &mut http2::Connection, id| {
+            let path = target("mid", 500, 300, false, id);
+            connection.get(&path, &[]).expect("a stream opens")
+        };
+        let first = ask(&mut connection, 1);
+        assert_eq!(connection.held_pings(), 1);
+        let second = ask(&mut connection, 2);
+        connection.read_until(second, |seen| seen.body.len() == 300);
+        // Longer than the grace.
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(connection.ping(), "the server is there");
+        assert_eq!(connection.held_pings(), 1, "one at a time");
+        for stream in [first, second] {
+            let seen = connection.seen(stream).expect("it was asked for");
+            assert!(seen.body == octets(300), "{}", seen.verdict_line());
+            assert_eq!(seen.end, SeenEnd::Open, "no reset yet");
+        }
+        connection.answer_pings();
+        for stream in [first, second] {
+            let seen = connection.observe(stream);
+            assert_eq!(seen.end, SeenEnd::StreamReset(2));
+        }
+        let later = connection.get("/hello", &[]).expect("a stream opens");
+        assert!(connection.observe(later).is_complete());
+    }
+}
+
+#[test]
+fn h2_peer_that_answers_no_ping_is_told_after_the_stall_deadline() {
+    let setup =
+        Setup::default().policy(|policy| policy.stall_deadline = Some(Duration::from_millis(300)));
+    let server = setup.start(app());
+    let mut connection =
+        http2::Connection::connect(server.addr, None, &Pace::fast()).expect("it accepts");
+    connection.hold_pings();
+    let stream = connection
+        .get(&target("mid", 500, 300, false, 1), &[])
+        .expect("a stream opens");
+    let seen = connection.observe(stream);
+    assert!(seen.body == octets(300), "{}", seen.verdict_line());
+    assert_eq!(seen.end, SeenEnd::StreamReset(2));
+    assert!(connection.ping(), "the connection lives on");
+}
+
 #[test]
 fn h2_head_behind_a_full_socket_arrives_before_the_reset() {
     let server = Setup::default().start(app());

@@ -53,7 +53,8 @@ def all_clients(folder: Path) -> list[Client]:
         Nghttp(folder),
         Nginx(folder, "1.1"),
         Nginx(folder, "1.0"),
-        Varnish(folder),
+        Varnish(folder, late=False),
+        Varnish(folder, late=True),
         Squid(folder),
         *(Archives(folder, format) for format in FORMATS),
     ]

@@ -21,9 +21,14 @@ class Curl(Client):
     def version(self) -> str:
         return " ".join(first_line(program("curl"), "--version").split()[:2])
 
+    # How fast it reads, as its --limit-rate takes it.
+    rate: str | None = None
+
     def fetch(self, url: str, protocol: str, tls: bool) -> Seen:
         # -q first: no file of the user's is read.
         flags = ["-q", "-sS", "-o", "body", "-w", "%{http_code}", *FLAGS[protocol, tls]]
+        if self.rate is not None:
+            flags += ["--limit-rate", self.rate]
         done = self.call([program("curl"), *flags, url])
         said = done.stderr.decode().strip()
         return Seen(int(done.stdout), done.error, self.saved("body"), said, done.starved_ms)

@@ -4,9 +4,13 @@ curl 7.88.1 drops what it has read but not written when the reset comes in the s
 client that would show a reset that overtakes its data. It also drops it when the
 machine does not let it run for as long as the server's grace (`STARVED_MS`): so these run alone, after
 all others.
+
+So do clients that read late: until they have, the server does not reset.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from cases import LARGEST, Case, octets
 from clients import Seen
@@ -34,9 +38,19 @@ def repetitions(tls: bool) -> list[Case]:
     ]
 
 
+# Octets a second: at the slowest, seconds pass after the server has given all to the kernels.
+RATES = ("1M", "5M", "20M")
+LATE = Case("mid", "h2", False, False, LARGEST + 1, LARGEST, 16_384)
+
+
 def tests(peers: Peers) -> list[Test]:
     curl = peers.clients["curl"]
-    return [
+    late = [
+        Test(f"curl-late/{rate}/{case}", curl.name, lambda c=case, r=rate: check_late(peers, c, r), quiet=True)
+        for case in (LATE, replace(LATE, tls=True))
+        for rate in RATES
+    ]
+    return late + [
         Test(
             f"curl-repetition/{case}",
             curl.name,
@@ -46,6 +60,15 @@ def tests(peers: Peers) -> list[Test]:
         for tls in (False, True)
         for case in repetitions(tls)
     ]
+
+
+def check_late(peers: Peers, case: Case, rate: str) -> None:
+    curl = peers.clients["curl"]
+    curl.rate = rate
+    try:
+        peers.check(curl, case, judge, f"curl-late/{rate}/{case}")
+    finally:
+        curl.rate = None
 
 
 def judge(case: Case, seen: Seen, records: list[dict]) -> list[str]:

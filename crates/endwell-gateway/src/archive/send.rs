@@ -10,7 +10,7 @@ use endwell::{Abort, Body, Cause, Finished, Producer};
 use super::encode::{Coding, Encoder};
 use super::format::Format;
 use super::pack::{Filled, Packer, Then};
-use crate::source::file::blocking;
+use crate::source::blocking::blocking;
 
 /// So much is packed at once for a frame of what it is compressed to: a client that leaves stops
 /// the work after it.

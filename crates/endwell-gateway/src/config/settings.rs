@@ -85,6 +85,11 @@ pub struct TlsSettings {
     /// Make a certificate for localhost and the addresses; clients will not trust it
     #[arg(long)]
     pub tls_self_signed: bool,
+
+    /// Answer HTTP/3 as well, on the UDP ports that have the numbers of the https ones; other responses
+    /// over TLS tell clients of it (Alt-Svc)
+    #[arg(long)]
+    pub http3: bool,
 }
 
 /// How files are answered.
@@ -368,6 +373,10 @@ impl Settings {
             Certificate::None if encrypted => Err(Unusable::new(
                 "listen",
                 "https:// needs a certificate; add --tls-cert and --tls-key, or --tls-self-signed for a try",
+            )),
+            Certificate::None if self.tls.http3 => Err(Unusable::new(
+                "http3",
+                "HTTP/3 needs a certificate; add --tls-cert and --tls-key, or --tls-self-signed for a try",
             )),
             Certificate::None | Certificate::SelfSigned | Certificate::Files { .. } => Ok(()),
         }

@@ -37,7 +37,8 @@ use self::settings::Settings;
 use crate::archive::{self, ArchiveOnError, Archives};
 use crate::reply;
 use crate::source::Disk;
-use crate::source::file::{Growing, blocking, still_waits};
+use crate::source::blocking::{blocking, still_waits};
+use crate::source::file::Growing;
 use crate::source::place::{OpenError, Root};
 
 /// Serves the files of a folder.

@@ -12,7 +12,8 @@ use endwell_core::fields::{Digest, DigestAlgorithm};
 use sha2::{Digest as _, Sha256, Sha512};
 
 use super::known::{Key, Known};
-use crate::source::file::{Opened, blocking};
+use crate::source::blocking::blocking;
+use crate::source::file::Opened;
 use crate::validators::Validators;
 
 /// Octets of a frame that is sent: a stalled peer costs that much, and the hop to the blocking

@@ -31,7 +31,7 @@ use http::{HeaderValue, Response};
 use self::asked::{Asked, Form};
 use self::entries::Folder;
 use self::pieces::{Listing, Piece};
-use crate::source::file::blocking;
+use crate::source::blocking::blocking;
 use crate::source::place::{OpenError, Place};
 
 pub(crate) use self::heading::Archives;

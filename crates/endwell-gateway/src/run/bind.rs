@@ -4,14 +4,30 @@
 //! sentence that says what to write instead.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 
-use endwell::{Listener, TlsSwitch};
+use endwell::{Listener, QuicListener, TlsSwitch};
 use tokio::net::TcpListener;
 
 use super::error::RunError;
 use super::passed::Listeners;
-use crate::config::{Address, Endpoint, Loaded, Unusable};
+use super::quic::{self, NoQuic};
+use crate::config::{Address, Endpoint, Listen, Loaded, Unusable};
+
+/// How often a TCP port is chosen anew because the UDP port of its number is taken.
+const CHOICES: usize = 16;
+
+/// What listens.
+pub(super) struct Bound {
+    pub(super) serve: Vec<Served>,
+    pub(super) admin: Vec<Listener>,
+}
+
+/// A listener, with the one for HTTP/3 that belongs to it.
+pub(super) struct Served {
+    pub(super) listener: Listener,
+    pub(super) quic: Option<QuicListener>,
+}
 
 /// Listens wherever the settings say, beside the sockets that were passed.
 ///
@@ -20,34 +36,84 @@ pub(super) async fn all(
     loaded: &Loaded,
     passed: Listeners,
     tls: Option<&TlsSwitch>,
-) -> Result<Listeners, RunError> {
+) -> Result<Bound, RunError> {
     let fault = |unusable| RunError::Unusable(loaded.fault(unusable));
     let settings = &loaded.settings;
-    let encrypted = |listener: Listener| match tls {
-        Some(switch) => listener.tls_switch(switch),
-        None => listener,
+    let mut how = How {
+        tls,
+        http3: settings.tls.http3,
+        udp: passed.quic,
     };
-    let mut listeners = Listeners {
-        serve: passed.serve.into_iter().map(encrypted).collect(),
+    let mut bound = Bound {
+        serve: Vec::new(),
         admin: passed.admin,
     };
+    for listener in passed.serve {
+        let served = how.serve(listener, None).map_err(|no| fault(no_quic(no)))?;
+        bound.serve.push(served);
+    }
     if let Some(admin) = &settings.operation.admin {
-        listeners
-            .admin
-            .extend(bind(admin, "admin").await.map_err(fault)?);
+        let listeners = bind(admin, "admin").await.map_err(fault)?;
+        bound.admin.extend(listeners);
     }
-    if loaded.is_default("listen") && !listeners.serve.is_empty() {
-        return Ok(listeners);
-    }
-    for to in &settings.listening.listen {
-        for listener in bind(&to.endpoint, "listen").await.map_err(fault)? {
-            listeners.serve.push(match to.tls {
-                Some(false) => listener,
-                Some(true) | None => encrypted(listener),
-            });
+    if !loaded.is_default("listen") || bound.serve.is_empty() {
+        for to in &settings.listening.listen {
+            bound.serve.extend(how.listen(to).await.map_err(fault)?);
         }
     }
-    Ok(listeners)
+    match how.udp.first() {
+        None => Ok(bound),
+        Some(udp) => Err(RunError::Passed(quic::left_over(udp, how.http3))),
+    }
+}
+
+/// How listeners are to speak.
+struct How<'a> {
+    tls: Option<&'a TlsSwitch>,
+    http3: bool,
+    /// Passed and not yet used.
+    udp: Vec<UdpSocket>,
+}
+
+impl How<'_> {
+    /// Listens at one address.
+    async fn listen(&mut self, to: &Listen) -> Result<Vec<Served>, Unusable> {
+        let any = matches!(&to.endpoint, Endpoint::Tcp(address) if address.port() == 0);
+        for _ in 1..if any { CHOICES } else { 1 } {
+            match self.try_listen(to).await? {
+                Ok(served) => return Ok(served),
+                Err(NoQuic::Taken(_)) => {}
+                Err(no @ NoQuic::Impossible(_)) => return Err(no_quic(no)),
+            }
+        }
+        self.try_listen(to).await?.map_err(no_quic)
+    }
+
+    async fn try_listen(&mut self, to: &Listen) -> Result<Result<Vec<Served>, NoQuic>, Unusable> {
+        let listeners = bind(&to.endpoint, "listen").await?;
+        let served = listeners.into_iter().map(|it| self.serve(it, to.tls));
+        Ok(served.collect())
+    }
+
+    /// Adds what belongs to a listener; `encrypted` as its address said.
+    fn serve(&mut self, listener: Listener, encrypted: Option<bool>) -> Result<Served, NoQuic> {
+        let Some(switch) = self.tls.filter(|_| encrypted != Some(false)) else {
+            return Ok(Served {
+                listener,
+                quic: None,
+            });
+        };
+        let listener = listener.tls_switch(switch);
+        let quic = match self.http3 {
+            true => quic::beside(&listener, &mut self.udp, switch)?,
+            false => None,
+        };
+        Ok(Served { listener, quic })
+    }
+}
+
+fn no_quic(no: NoQuic) -> Unusable {
+    Unusable::new("http3", no.why())
 }
 
 /// Listens at an endpoint that the setting `key` has named.

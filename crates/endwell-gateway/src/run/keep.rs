@@ -25,7 +25,7 @@ use crate::config::{Faults, Loaded, Sources, Unusable};
 /// within 4 s, and a look costs two calls of the system.
 const LOOK: Duration = Duration::from_secs(2);
 /// Keys whose new values are used from the next start on.
-const AT_START: [&str; 3] = ["listen", "drain", "admin"];
+const AT_START: [&str; 4] = ["listen", "http3", "drain", "admin"];
 /// Keys that decide whether connections are encrypted, which no listener changes.
 const TLS: [&str; 3] = ["tls-cert", "tls-key", "tls-self-signed"];
 

@@ -16,6 +16,8 @@ mod passed;
 
 mod notify;
 
+mod quic;
+
 mod bind;
 
 mod tls;

@@ -1,9 +1,10 @@
 //! Sockets that a service manager has opened for this process (sd_listen_fds(3)).
 //!
 //! Reads: `LISTEN_FDS`, `LISTEN_PID`, `LISTEN_FDNAMES` and the descriptors from 3 on. Gives:
-//! listeners; those with the name `admin` apart.
+//! listeners; those with the name `admin` apart, and UDP sockets for HTTP/3.
 
 use std::io;
+use std::net::UdpSocket;
 
 use endwell::Listener;
 
@@ -17,6 +18,7 @@ const ADMIN: &str = "admin";
 pub(super) struct Passed {
     serve: Vec<Socket>,
     admin: Vec<Socket>,
+    quic: Vec<UdpSocket>,
 }
 
 #[derive(Debug)]
@@ -33,6 +35,14 @@ pub(super) struct Listeners {
     pub(super) serve: Vec<Listener>,
     /// For operators.
     pub(super) admin: Vec<Listener>,
+    /// For HTTP/3.
+    pub(super) quic: Vec<UdpSocket>,
+}
+
+/// What a descriptor turned out to be.
+enum Taken {
+    Stream(Socket),
+    Udp(UdpSocket),
 }
 
 impl Passed {
@@ -54,12 +64,13 @@ impl Passed {
             let socket = take(&mut passed, at).map_err(|error| {
                 format!(
                     "socket {at} ({name}) that was passed in LISTEN_FDS cannot be used: {error}; \
-                     it must be a listening TCP or unix stream socket (Accept=no)"
+                     it must be a listening TCP or unix stream socket (Accept=no), or a UDP socket"
                 )
             })?;
-            match name {
-                ADMIN => taken.admin.push(socket),
-                _ => taken.serve.push(socket),
+            match (socket, name) {
+                (Taken::Udp(udp), _) => taken.quic.push(udp),
+                (Taken::Stream(socket), ADMIN) => taken.admin.push(socket),
+                (Taken::Stream(socket), _) => taken.serve.push(socket),
             }
         }
         Ok(taken)
@@ -70,6 +81,7 @@ impl Passed {
         Ok(Listeners {
             serve: listen(self.serve)?,
             admin: listen(self.admin)?,
+            quic: self.quic,
         })
     }
 }
@@ -78,19 +90,22 @@ fn listen(sockets: Vec<Socket>) -> io::Result<Vec<Listener>> {
     sockets.into_iter().map(Socket::listen).collect()
 }
 
-fn take(passed: &mut listenfd::ListenFd, at: usize) -> io::Result<Socket> {
+fn take(passed: &mut listenfd::ListenFd, at: usize) -> io::Result<Taken> {
     let gone = || io::Error::from(io::ErrorKind::NotFound);
+    if let Ok(udp) = passed.take_udp_socket(at) {
+        return Ok(Taken::Udp(udp.ok_or_else(gone)?));
+    }
     #[cfg(unix)]
     if let Ok(unix) = passed.take_unix_listener(at) {
         let unix = unix.ok_or_else(gone)?;
         is_listening(socket2::SockRef::from(&unix))?;
         unix.set_nonblocking(true)?;
-        return Ok(Socket::Unix(unix));
+        return Ok(Taken::Stream(Socket::Unix(unix)));
     }
     let tcp = passed.take_tcp_listener(at)?.ok_or_else(gone)?;
     is_listening(socket2::SockRef::from(&tcp))?;
     tcp.set_nonblocking(true)?;
-    Ok(Socket::Tcp(tcp))
+    Ok(Taken::Stream(Socket::Tcp(tcp)))
 }
 
 /// A connection instead of a listener (`Accept=yes`) would never give one.

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use endwell::{Connections, Controls, Listener, Shutdown, TlsSwitch};
+use endwell::{Connections, Controls, Listener, QuicListener, Shutdown, TlsSwitch};
 use tokio::task::JoinSet;
 
+use super::bind::{self, Bound, Served};
 use super::commands::Programs;
 use super::error::RunError;
 use super::live::Live;
 use super::log::Logs;
 use super::make::App;
-use super::passed::{Listeners, Passed};
+use super::notify;
+use super::passed::Passed;
 use super::say::say;
 use super::signals::{Hangup, Stop};
-use super::{bind, notify};
 use crate::config::{Loaded, show_duration};
 use crate::{Admin, Metrics, Readiness};
 
@@ -121,15 +122,18 @@ impl Server {
     }
 
     /// Says what it serves, and where.
-    fn announce(&self, listeners: &Listeners) {
+    fn announce(&self, listeners: &Bound) {
         for line in &self.introduction {
             say(line);
         }
         for listener in &listeners.admin {
             say(&format!("admin on {}", bind::shown(listener)));
         }
-        for listener in &listeners.serve {
+        for Served { listener, quic } in &listeners.serve {
             say(&format!("listening on {}", bind::shown(listener)));
+            if let Some(Ok(address)) = quic.as_ref().map(QuicListener::local_addr) {
+                say(&format!("listening on https://{address} for HTTP/3 (UDP)"));
+            }
         }
     }
 
@@ -153,18 +157,21 @@ impl Server {
 
     fn start(
         &self,
-        listeners: Vec<Listener>,
+        listeners: Vec<Served>,
         shutdown: &Shutdown,
         metrics: Option<Arc<Metrics>>,
     ) -> JoinSet<io::Result<()>> {
         let settings = &self.loaded.settings;
         let mut servers = JoinSet::new();
-        for listener in listeners {
-            let server = endwell::serve(listener, self.service.clone())
+        for Served { listener, quic } in listeners {
+            let mut server = endwell::serve(listener, self.service.clone())
                 .controls(self.controls.clone())
                 .observer((metrics.clone(), self.logs.clone()))
                 .shutdown(shutdown.clone())
                 .drain(settings.operation.drain);
+            if let Some(quic) = quic {
+                server = server.quic(quic);
+            }
             servers.spawn(server.into_future());
         }
         servers

@@ -7,6 +7,8 @@
 
 mod content;
 
+pub(crate) mod blocking;
+
 mod os;
 
 mod kept;
@@ -17,6 +19,9 @@ pub mod place;
 
 mod change;
 
+#[cfg(all(test, unix))]
+mod testing;
+
 pub mod file;
 
 #[cfg(unix)]
@@ -25,6 +30,3 @@ pub mod command;
 pub use content::{About, Beginning, Content, Length, Opening, Refusal, Source};
 pub use os::{Disk, Links};
 pub(crate) use os::{is_in_memory, read_at};
-
-#[cfg(all(test, unix))]
-mod testing;

@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::frame::{END_HEADERS, END_STREAM, Frame, Kind, MAX_PAYLOAD, PREFACE, encode_field};
+use super::frame::{ACK, END_HEADERS, END_STREAM, Frame, Kind, MAX_PAYLOAD, PREFACE, encode_field};
 use super::inbound::Inbound;
 use super::pace::Pace;
 use super::seen::{Seen, SeenEnd};
@@ -218,6 +218,26 @@ impl Connection {
     pub fn ping(&mut self) -> bool {
         let wanted = self.send_ping();
         self.wait_ping(wanted)
+    }
+
+    /// From now on the server's PINGs are not answered: it must not know what was read.
+    pub fn hold_pings(&mut self) {
+        self.inbound.held_pings.get_or_insert_default();
+    }
+
+    /// How many PINGs of the server wait for an answer; with none, reads until one does or the pace's deadline has passed.
+    pub fn held_pings(&mut self) -> usize {
+        let until = Instant::now() + self.pace.deadline;
+        let held = |inbound: &Inbound| inbound.held_pings.as_ref().map_or(0, Vec::len);
+        while held(&self.inbound) == 0 && self.pump(until) {}
+        held(&self.inbound)
+    }
+
+    /// Answers the PINGs that were held, and those to come.
+    pub fn answer_pings(&mut self) {
+        for payload in self.inbound.held_pings.take().unwrap_or_default() {
+            self.send(&Frame::new(Kind::Ping, ACK, 0, &payload));
+        }
     }
 
     /// Writes octets as they are: for frames that no helper makes.

@@ -34,6 +34,8 @@ pub(super) struct Inbound {
     pub(super) next: StreamId,
     /// PINGs of ours that were answered, in order.
     pub(super) pings_answered: u64,
+    /// PINGs of the peer that are not to be answered yet, if so.
+    pub(super) held_pings: Option<Vec<[u8; 8]>>,
     /// How the connection ended.
     pub(super) ended: Option<SeenEnd>,
     frames: Frames,
@@ -54,6 +56,7 @@ impl Inbound {
             streams: BTreeMap::new(),
             next: 1,
             pings_answered: 0,
+            held_pings: None,
             ended: None,
             frames: Frames::default(),
             decoder,
@@ -198,7 +201,10 @@ impl Inbound {
         let payload = <[u8; 8]>::try_from(&frame.payload[..]);
         let payload = payload.map_err(|_| format!("PING of {} octets", frame.payload.len()))?;
         if !frame.has(ACK) {
-            Frame::new(Kind::Ping, ACK, 0, &payload).encode(&mut self.out);
+            match &mut self.held_pings {
+                Some(held) => held.push(payload),
+                None => Frame::new(Kind::Ping, ACK, 0, &payload).encode(&mut self.out),
+            }
         } else if u64::from_be_bytes(payload) == self.pings_answered + 1 {
             self.pings_answered += 1;
         }

@@ -380,7 +380,12 @@ pub(crate) struct Unprocessed(pub(crate) WireEnding);
 /// What a policy says of the client that sent these fields.
 fn client_of(headers: &HeaderMap, policy: &Policy) -> Client {
     let field = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    policy.client(field(&USER_AGENT), field(&ACCEPT), field(&SEC_FETCH_DEST))
+    policy.client(
+        field(&USER_AGENT),
+        field(&ACCEPT),
+        field(&SEC_FETCH_DEST),
+        field(&HeaderName::from_static("x-varnish")),
+    )
 }
 
 /// A problem document (RFC 9457) that tells the status and nothing of the inside.

@@ -502,8 +502,10 @@ where
             let round_trip = conn.round_trip();
             let grace = self.policy.grace.of(self.client, round_trip);
             let resets = wire == WireEnding::ResetConnection;
-            if !resets && self.tail.as_ref().is_some_and(|tail| tail.has_told()) {
-                // Streams of browsers and of Node drop what is queued in them when an error comes.
+            let told = self.tail.as_ref().is_some_and(|tail| tail.has_told());
+            if !resets && (told || self.client.varnish) {
+                // Streams of browsers and of Node drop what is queued in them when an error comes. Varnish
+                // 7.1.1 forgets a failure that it saw before its own answer began.
                 let reading = &mut self.reading;
                 let reading = reading.get_or_insert_with(|| Box::pin(tokio::time::sleep(grace)));
                 ready!(reading.as_mut().poll(cx));

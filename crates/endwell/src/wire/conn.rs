@@ -15,6 +15,7 @@ use endwell_core::{Cause, HalfClose, Kind, Policy, Signals};
 use slab::Slab;
 use tokio::sync::Notify;
 
+use super::pings::Pings;
 use super::remote::Remote;
 use super::room::{self, Room};
 use super::socket::{Departure, SharedTcp, TaskId, current_task};
@@ -68,6 +69,8 @@ pub(crate) struct Conn {
     live: Mutex<Slab<Weak<dyn Message>>>,
     /// Told when the last response under way has ended.
     pub(crate) idle: Notify,
+    /// Whether the peer's program has read what went over HTTP/2.
+    pings: Pings,
     unflushed_any: AtomicBool,
     unflushed: Mutex<Vec<Arc<dyn Message>>>,
     close: Mutex<Close>,
@@ -189,6 +192,7 @@ impl Conn {
             multiplexed: AtomicBool::new(false),
             live: Mutex::default(),
             idle: Notify::new(),
+            pings: Pings::default(),
             unflushed_any: AtomicBool::new(false),
             unflushed: Mutex::default(),
             close: Mutex::default(),
@@ -341,6 +345,7 @@ impl Conn {
     pub(crate) fn note_departed(&self, how: Departed) {
         let _ = self.departed.set(how);
         self.wake_flush_waiters();
+        self.pings.give_up();
     }
 
     fn wake_flush_waiters(&self) {
@@ -438,6 +443,18 @@ impl Conn {
         }
         drop(waiters);
         self.flush_awaited.store(true, Ordering::SeqCst);
+    }
+
+    /// What the transport asks the peer, and hears from it.
+    pub(crate) fn pings(&self) -> &Pings {
+        &self.pings
+    }
+
+    /// Asks whether the peer has read all that h2 has taken so far; gives what to wait for.
+    pub(crate) fn ask_peer(&self) -> u32 {
+        let number = self.pings.ask();
+        self.driver.wake();
+        number
     }
 
     /// Watches for the peer's leaving where the HTTP implementation does not look (HTTP/1).
@@ -644,6 +661,7 @@ impl Conn {
         }
         self.driver.wake();
         self.wake_flush_waiters();
+        self.pings.give_up();
     }
 
     pub(crate) fn killed(&self) -> Option<&Cause> {

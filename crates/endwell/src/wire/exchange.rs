@@ -65,8 +65,6 @@ pub(crate) struct Chunks {
     discarded: AtomicU64,
     /// The body waits until all have been let go.
     awaited: AtomicBool,
-    /// The connection's flush count when a chunk was last taken.
-    flushes: AtomicU64,
     /// The connection's written octets when a chunk was last taken.
     written: AtomicU64,
 }
@@ -483,11 +481,6 @@ impl Chunks {
         self.discarded.load(Ordering::Acquire)
     }
 
-    /// The connection's flush count when the last chunk was taken.
-    pub(crate) fn flushes(&self) -> u64 {
-        self.flushes.load(Ordering::Acquire)
-    }
-
     /// An upper bound of the octets the transport took: the chunk under way may be in it in part.
     fn sent_at_most(&self, exchange: &Exchange) -> u64 {
         let since = exchange
@@ -547,7 +540,6 @@ impl Drop for Chunk {
             chunks.discarded.fetch_add(octets, Ordering::AcqRel);
         } else {
             if let Some(conn) = conn {
-                chunks.flushes.store(conn.flushes(), Ordering::Release);
                 chunks.written.store(conn.written(), Ordering::Release);
             }
             chunks.consumed.fetch_add(octets, Ordering::AcqRel);

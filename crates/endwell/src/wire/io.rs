@@ -18,6 +18,7 @@ use tokio::time::{Instant, Sleep};
 use super::close;
 use super::conn::{Close, Conn, Departed, Message};
 use super::head::{Heard, Line, answer, ends_head};
+use super::pings::{self, Inbound};
 use super::transport::Transport;
 
 /// A connection of our listener, as stream for the HTTP implementation.
@@ -30,6 +31,10 @@ pub struct WireIo {
     line: (u64, Option<Line>),
     /// What was read last ended as a head does.
     head_ended: bool,
+    /// Where in the peer's frames its octets stand.
+    inbound: Inbound,
+    /// What is left to write of a PING of ours.
+    ping: pings::Rest,
     shut: bool,
 }
 
@@ -61,6 +66,8 @@ impl WireIo {
             stall: None,
             line: (0, Some(Line::default())),
             head_ended: true,
+            inbound: Inbound::default(),
+            ping: pings::Rest::default(),
             shut: false,
         }
     }
@@ -74,6 +81,29 @@ impl WireIo {
         transport
             .map(Pin::new)
             .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Writes what is left of a PING, before anything else goes.
+    fn poll_ping(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(left) = self.ping.left() {
+            // Not `self.transport()`: the octets are borrowed from `self` too.
+            let Some(transport) = self.transport.as_mut() else {
+                return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+            };
+            match Pin::new(transport).poll_write(cx, left) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(octets)) => {
+                    self.conn.note_written(octets);
+                    self.ping.wrote(octets);
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.conn.note_blocked();
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn note<T>(&mut self, result: &Poll<io::Result<T>>, cx: &mut Context<'_>) -> io::Result<()> {
@@ -238,12 +268,21 @@ impl AsyncRead for WireIo {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let result = self.transport()?.poll_read(cx, buf);
-        let octets = buf.filled().len() - before;
-        self.conn.note_read(octets > 0);
-        if octets > 0 {
-            self.hear(&buf.filled()[before..])?;
-        }
+        let (result, octets) = loop {
+            let result = self.transport()?.poll_read(cx, buf);
+            let octets = buf.filled().len() - before;
+            self.conn.note_read(octets > 0);
+            if octets > 0 {
+                self.hear(&buf.filled()[before..])?;
+                let Self { inbound, conn, .. } = &mut *self;
+                inbound.hear(conn.pings(), buf, before);
+                if buf.filled().len() == before {
+                    // Nothing but an answer to us: to give nothing would be the end.
+                    continue;
+                }
+            }
+            break (result, octets);
+        };
         if octets == 0 && matches!(result, Poll::Ready(Ok(()))) && buf.remaining() > 0 {
             self.conn.note_read_end();
         }
@@ -258,7 +297,11 @@ impl AsyncWrite for WireIo {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let result = self.transport()?.poll_write(cx, buf);
+        let result = match self.poll_ping(cx) {
+            Poll::Ready(Ok(())) => self.transport()?.poll_write(cx, buf),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
         match &result {
             Poll::Ready(Ok(octets)) => self.conn.note_written(*octets),
             Poll::Pending => self.conn.note_blocked(),
@@ -273,7 +316,11 @@ impl AsyncWrite for WireIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = self.transport()?.poll_write_vectored(cx, bufs);
+        let result = match self.poll_ping(cx) {
+            Poll::Ready(Ok(())) => self.transport()?.poll_write_vectored(cx, bufs),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
         match &result {
             Poll::Ready(Ok(octets)) => self.conn.note_written(*octets),
             Poll::Pending => self.conn.note_blocked(),
@@ -288,7 +335,15 @@ impl AsyncWrite for WireIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = self.transport()?.poll_flush(cx);
+        if let Some(ping) = self.conn.pings().due() {
+            // h2 flushes when its own buffers are empty: no frame is under way.
+            self.ping.begin(ping);
+        }
+        let result = match self.poll_ping(cx) {
+            Poll::Ready(Ok(())) => self.transport()?.poll_flush(cx),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
         match &result {
             Poll::Ready(Ok(())) => self.conn.note_flushed(),
             Poll::Pending => self.conn.note_blocked(),

@@ -18,6 +18,8 @@ pub(crate) mod socket;
 
 pub(crate) mod room;
 
+pub(crate) mod pings;
+
 pub(crate) mod conn;
 
 pub(crate) mod exchange;

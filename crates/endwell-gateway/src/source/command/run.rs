@@ -24,7 +24,7 @@ use super::order::{NAME, Order, Stderr, Word};
 use super::runs::Running;
 use super::tail::Tail;
 use super::watch::{STANDS_BY, end_session};
-use crate::source::file::blocking;
+use crate::source::blocking::blocking;
 use crate::source::frames::Frame;
 
 /// Octets that the kernel holds between a program and us: as many as it lets any user have
