@@ -186,7 +186,8 @@ def trailer(peers: Peers, client: Http3) -> None:
 def many(peers: Peers, client: Http3) -> None:
     """Four large files and more small ones than streams may be open at once, on one connection."""
     server = peers.once(Site).server
-    urls = [f"{server.url(True)}/{name}?id={peers.ids.next()}" for name in ("large.bin",) * 4 + ("small.txt",) * 400]
+    names = ("large.bin",) * 4 + ("small.txt",) * 400
+    urls = [f"{server.url(True)}/{name}?id={peers.ids.next()}" for name in names]
     connection = client.connect([Stream(url) for url in urls])
     bad = [
         f"{url}: {seen.error!r} with {len(seen.octets)} octets" for url, seen in zip(urls, connection.seen)

@@ -1,13 +1,15 @@
 """HTTP/3: a stream that fails takes nothing with it, through wide windows and narrow ones.
 
 Each failing download has a good one beside it on its connection, and one that is asked for when it has ended. A client
-that stops a stream in its middle, or does not read one, leaves the others whole. And 2 000 faults at random, by seeds, five on each connection.
+that stops a stream in its middle, or does not read one, leaves the others whole. And 2 000 faults at random, by seeds,
+five on each connection.
 """
 
 from __future__ import annotations
 
 import random
 
+import expectations
 from cases import FAULTS, LARGEST, SIZES, Case, cases, octets
 from clients.quic import Connection, Http3, Stream
 
@@ -22,6 +24,8 @@ WIDTHS = {"wide": None, "narrow": NARROW}
 BESIDE = 60_000
 # How much of a body a client takes that leaves: less than what may be on its way besides.
 TAKES = 5_000
+# All of it lies in a window at once: (octets in all, octets before the fault).
+MIDDLE = (200_000, 150_001)
 # Of each client: tests, connections in each, failing streams on each of these.
 RANDOM = (10, 20, 5)
 RANDOM_LARGEST = 400_000
@@ -40,6 +44,7 @@ def tests(peers: Peers) -> list[Test]:
                 f"{name}/leaves/{width}", name, lambda c=client, w=window: leaves(peers, c, w)))
         if client.library == "quic-go":
             found.append(Test(f"{name}/stands", name, lambda c=client: stands(peers, c)))
+            found.append(Test(f"{name}/late", name, lambda c=client: late(peers, c)))
         for seed in range(RANDOM[0]):
             found.append(Test(
                 f"{name}/random/{seed}", name, lambda c=client, s=seed: at_random(peers, c, s)))
@@ -199,6 +204,26 @@ def stands(peers: Peers, client: Http3) -> None:
     wrong = asked.judge(server, client, connection)
     if done != ["complete"] * len(whole):
         wrong.append(f"while the first stream stood, the records of the others were {done}")
+    if wrong:
+        raise Wrong("\n".join(wrong))
+
+
+def late(peers: Peers, client: Http3) -> None:
+    """A client that reads on only when the stream was reset: its error is right, and what it had not read is gone.
+
+    Its QUIC had acknowledged all of it: no server can tell. When it is no longer so, `expectations.DROPS_UNREAD` is wrong.
+    """
+    server = peers.server
+    asked = Asked(peers, server.url(True))
+    asked.add(Case("mid", "h3", True, False, *MIDDLE, 16_384))
+    case, id = asked.cases[0], asked.ids[0]
+    connection = client.connect(asked.streams, None, lambda: server.records(id), asked.settled(server))
+    seen = connection.seen[0]
+    wrong = judge_ending(client, case, seen) + judge_records(case, seen, server.records(id))
+    if not octets(case.sent).startswith(seen.octets):
+        wrong.append("other octets")
+    if (len(seen.octets) == case.sent) == (client.library in expectations.DROPS_UNREAD):
+        wrong.append(f"{len(seen.octets)} octets of {case.sent}: look at expectations.DROPS_UNREAD")
     if wrong:
         raise Wrong("\n".join(wrong))
 
