@@ -335,6 +335,12 @@ fn h3_hostile_heads_get_the_right_error() {
         .expect("a stream opens");
     let seen = connection.observe(stream);
     assert_eq!(seen.status, Some(431), "{}", seen.verdict_line());
+    // A length that would fill the memory: nobody waits for what comes.
+    let stream = connection
+        .open(&[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], false)
+        .expect("a stream opens");
+    let seen = connection.observe(stream);
+    assert_eq!(seen.status, Some(431), "{}", seen.verdict_line());
     // Fewer octets than may be, and more fields than that counts.
     let small: Vec<_> = (0..100).map(|id| format!("x-{id}")).collect();
     let many: Vec<_> = small

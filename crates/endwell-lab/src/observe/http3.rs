@@ -47,6 +47,18 @@ pub fn observe(addr: SocketAddr, path: &str, headers: &[(&str, &str)], pace: &Pa
     run().unwrap_or_else(|error| Seen::unreached(&error))
 }
 
+/// A handshake of which only the first flight was sent; dropped, it goes without a word.
+#[derive(Debug)]
+pub struct HalfOpen(#[expect(dead_code, reason = "it is kept open")] Quic);
+
+/// Begins a handshake and leaves it there.
+///
+/// # Errors
+/// The operating system gives no socket.
+pub fn half_open(addr: SocketAddr) -> io::Result<HalfOpen> {
+    Quic::begin(addr, &ClientTls::new(&["h3"]), &Pace::fast()).map(HalfOpen)
+}
+
 /// A connection with any number of streams.
 pub struct Connection {
     quic: Quic,
@@ -163,6 +175,10 @@ impl Connection {
             }
         };
         self.quic.write(id, octets, until)?;
+        Ok(self.keep(id, answers_head))
+    }
+
+    fn keep(&mut self, id: quinn_proto::StreamId, answers_head: bool) -> StreamId {
         let mut stream = Stream::new(u32::MAX, answers_head, self.pace.body_limit);
         if let Some(end) = self.quic.ended.clone() {
             stream.finish(end, Duration::ZERO);
@@ -175,7 +191,7 @@ impl Connection {
         };
         let number = u64::from(VarInt::from(id));
         self.streams.insert(number, (Instant::now(), response));
-        Ok(number)
+        number
     }
 
     /// Writes further octets on a request stream.
@@ -185,6 +201,18 @@ impl Connection {
     pub fn write(&mut self, stream: StreamId, octets: &[u8]) -> io::Result<()> {
         let until = Instant::now() + self.pace.deadline;
         self.quic.write(id_of(stream), octets, until)
+    }
+
+    /// Writes what the server's windows allow now; gives how many octets that were.
+    pub fn write_some(&mut self, stream: StreamId, octets: &[u8]) -> usize {
+        self.quic.write_some(id_of(stream), octets)
+    }
+
+    /// Opens a request stream if the server allows one more now.
+    pub fn try_open(&mut self, octets: &[u8]) -> Option<StreamId> {
+        let id = self.quic.open(Dir::Bi)?;
+        self.quic.write_some(id, octets);
+        Some(self.keep(id, false))
     }
 
     /// Ends our side of a request stream.

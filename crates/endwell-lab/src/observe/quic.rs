@@ -66,6 +66,21 @@ impl fmt::Debug for Quic {
 impl Quic {
     /// Connects and shakes hands.
     pub(super) fn connect(addr: SocketAddr, tls: &ClientTls, pace: &Pace) -> io::Result<Self> {
+        let mut quic = Self::begin(addr, tls, pace)?;
+        let until = Instant::now() + pace.deadline;
+        while !quic.connected {
+            if let Some(end) = &quic.ended {
+                return Err(io::Error::other(end.to_string()));
+            }
+            if !quic.pump(until) && quic.ended.is_none() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+        Ok(quic)
+    }
+
+    /// Sends the first flight of a handshake, and nothing more.
+    pub(super) fn begin(addr: SocketAddr, tls: &ClientTls, pace: &Pace) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
         if let Some(octets) = pace.receive_buffer {
             socket.set_recv_buffer_size(octets)?;
@@ -92,15 +107,7 @@ impl Quic {
             stopped: Vec::new(),
             datagrams: 0,
         };
-        let until = Instant::now() + pace.deadline;
-        while !quic.connected {
-            if let Some(end) = &quic.ended {
-                return Err(io::Error::other(end.to_string()));
-            }
-            if !quic.pump(until) {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-        }
+        quic.flush();
         Ok(quic)
     }
 
@@ -167,6 +174,8 @@ impl Quic {
                 }
                 Event::Stream(StreamEvent::Stopped { id, error_code }) => {
                     self.stopped.push((id, error_code.into_inner()));
+                    // RFC 9000 section 3.5: whoever is asked to stop resets.
+                    let _ = self.connection.send_stream(id).reset(error_code);
                 }
                 _ => {}
             }
@@ -208,6 +217,13 @@ impl Quic {
         }
         self.flush();
         Ok(())
+    }
+
+    /// Writes what the windows allow now; gives how many octets that were.
+    pub(super) fn write_some(&mut self, id: StreamId, octets: &[u8]) -> usize {
+        let written = self.connection.send_stream(id).write(octets).unwrap_or(0);
+        self.flush();
+        written
     }
 
     pub(super) fn finish(&mut self, id: StreamId) {

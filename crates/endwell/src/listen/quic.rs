@@ -41,8 +41,8 @@ const ASK: Duration = Duration::from_secs(12);
 /// Octets of a request's content that are received before the application asks for them: 5 MiB a second
 /// at a round trip of 100 ms.
 const STREAM_WINDOW: u32 = 512 * 1024;
-/// The same of all requests of a connection together.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// The same of all requests of a connection together: four that nobody reads leave no room for the heads of others.
+const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 /// Unidirectional streams of a client at once: HTTP/3 has three, and some clients try what is unknown.
 const CONTROL_STREAMS: u32 = 8;
 /// What the kernel may keep of datagrams that wait for us; its own default holds 150.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use endwell::{Limits, Policy, Record, Rule, Shutdown};
+use endwell::{Controls, Limits, Policy, Record, Rule, Shutdown};
 
 /// Which server loop drives the connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,7 @@ fn ports(runtime: &tokio::runtime::Runtime) -> (tokio::net::TcpListener, std::ne
 /// A server on a port of its own, with every record it wrote.
 pub struct Server {
     pub addr: SocketAddr,
+    pub controls: Controls,
     pub shutdown: Shutdown,
     records: Arc<Mutex<Vec<Record>>>,
     runtime: Option<tokio::runtime::Runtime>,
@@ -123,6 +124,8 @@ impl Setup {
         let shutdown = Shutdown::new();
         let stop = shutdown.clone();
         let (ended, done) = std::sync::mpsc::channel();
+        let controls = Controls::new(self.policy.clone(), self.limits);
+        let given = controls.clone();
         runtime.spawn(async move {
             match self.server_loop {
                 Loop::Ours => {
@@ -131,8 +134,7 @@ impl Setup {
                         server = server.quic(quic);
                     }
                     let server = server
-                        .policy(self.policy)
-                        .limits(self.limits)
+                        .controls(given)
                         .observer(observer)
                         .shutdown(stop)
                         .drain(self.drain);
@@ -153,6 +155,7 @@ impl Setup {
         drop(inside);
         Server {
             addr,
+            controls,
             shutdown,
             records,
             runtime: Some(runtime),
