@@ -5,11 +5,10 @@ mod support;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Bytes as Content;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get};
+use endwell::Kind;
 use endwell::core::Ending;
-use endwell::{Kind, Limits};
 use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, http1, http2, http3};
 use support::script::{app, octets};
 use support::{Server, Setup};
@@ -386,4 +385,50 @@ async fn h3_alone_is_served_and_stopped() {
     assert!(seen.await.expect("no panic").is_complete());
     shutdown.drain();
     server.await.expect("no panic").expect("it stops in order");
+}
+
+#[test]
+fn h3_client_that_closes_in_order_has_the_last_flight_and_no_more() {
+    let server = Setup::tls().start(app());
+    for (target, complete) in [
+        ("/hello", true),
+        (&*target("none", 3_000_000, 0, true, 1), false),
+    ] {
+        let mut connection = connect(&server, &pace());
+        connection.get(target, &[]).expect("a stream opens");
+        // What comes stays in the kernel, and is not acknowledged.
+        std::thread::sleep(Duration::from_millis(100));
+        connection.close(http3::NO_ERROR);
+        let record = server.record(target);
+        assert_eq!(record.ending.is_complete(), complete, "{}", record.json());
+        assert_eq!(record.tally.acked, Some(0), "{}", record.json());
+    }
+    let mut connection = connect(&server, &pace());
+    connection.get("/hello?error", &[]).expect("a stream opens");
+    std::thread::sleep(Duration::from_millis(100));
+    connection.close(0x102);
+    let record = server.record("/hello?error");
+    assert!(
+        matches!(record.ending, Ending::Cancelled(_)),
+        "{}",
+        record.json()
+    );
+}
+
+#[test]
+#[ignore = "a client counts as gone after 30 s; run it when the timeouts change"]
+fn h3_client_that_vanishes_is_noticed_and_the_work_is_dropped() {
+    let app = Router::new().route("/", get(std::future::pending::<()>));
+    let server = Setup::tls().start(app);
+    let mut connection = connect(&server, &pace());
+    connection.get("/", &[]).expect("a stream opens");
+    connection.pump_unread(Duration::from_millis(100));
+    connection.vanish();
+    let record = server.try_record("/", DEADLINE).expect("it is noticed");
+    assert!(
+        matches!(record.ending, Ending::Cancelled(_)),
+        "{}",
+        record.json()
+    );
+    assert_eq!((record.status, record.signal_in), (499, Some("timeout")));
 }
