@@ -150,6 +150,11 @@ mod app;
 #[doc = include_str!("../../../docs/fields.md")]
 struct Pages;
 
+/// As those, with what it needs.
+#[cfg(all(doctest, feature = "axum", feature = "http3"))]
+#[doc = include_str!("../../../docs/http3.md")]
+struct PageOfHttp3;
+
 #[cfg(feature = "listen")]
 pub use body::writer;
 pub use body::{Body, Broken, channel, stream, with_tail};
