@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{DEADLINE, Folder, Server, endwell, run};
 use endwell_lab::observe::http1::{Request, Session, observe};
-use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, http2};
+use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, http2, http3};
 use serde_json::Value;
 
 /// Octets that `bad` writes before it fails.
@@ -93,12 +93,14 @@ const BAD: &str =
 #[test]
 fn program_fails_late_peer_sees_every_octet_and_no_end() {
     let plain = serving(&[BAD], &[]);
-    let tls = serving(&[BAD], &["--tls-self-signed"]);
+    let tls = serving(&[BAD], &["--tls-self-signed", "--http3"]);
     for (server, is_tls) in [(&plain.1, false), (&tls.1, true)] {
-        for protocol in ["1.0", "1.1", "2"] {
+        let quic = is_tls.then_some("3");
+        for protocol in ["1.0", "1.1", "2"].into_iter().chain(quic) {
             let alpn = if protocol == "2" { "h2" } else { "http/1.1" };
             let client = is_tls.then(|| ClientTls::new(&[alpn]));
             let seen = match protocol {
+                "3" => http3::observe(server.addr(), "/bad.sql", &[], &Pace::fast()),
                 "2" => http2::observe(
                     server.addr(),
                     client.as_ref(),
@@ -123,6 +125,7 @@ fn program_fails_late_peer_sees_every_octet_and_no_end() {
             );
             match (protocol, is_tls) {
                 ("2", _) => assert_eq!(seen.end, SeenEnd::StreamReset(2), "{line}"),
+                ("3", _) => assert_eq!(seen.end, SeenEnd::StreamReset(0x10c), "{line}"),
                 ("1.0", _) => assert_eq!(seen.end, SeenEnd::Reset, "{line}"),
                 (_, true) => assert_eq!(seen.end, SeenEnd::CloseNotify, "{line}"),
                 (_, false) => assert_eq!(seen.end, SeenEnd::Fin, "{line}"),

@@ -16,7 +16,7 @@ use common::{MODIFIED, Served, pattern};
 use endwell::Record;
 use endwell_gateway::ArchiveOnError;
 use endwell_lab::observe::http1::{Request, Session};
-use endwell_lab::observe::{ClientTls, Pace, Seen, http2};
+use endwell_lab::observe::{ClientTls, Pace, Seen, http2, http3};
 
 /// A file that is still being sent when a client that does not read has got its head.
 const BIG: usize = 2 * 1024 * 1024;
@@ -141,6 +141,17 @@ fn seen(served: &Served, tls: bool, protocol: &str, path: &str, change: impl FnO
         change();
         return connection.observe(stream);
     }
+    if protocol == "3" {
+        let pace = Pace {
+            window: Some(32 * 1024),
+            ..pace
+        };
+        let mut connection = http3::Connection::connect(served.addr, &pace).unwrap();
+        let stream = connection.get(path, &[]).unwrap();
+        connection.read_until(stream, |seen| seen.status.is_some());
+        change();
+        return connection.observe(stream);
+    }
     let tls = tls.then(|| ClientTls::new(&["http/1.1"]));
     let mut session = Session::connect(served.addr, tls.as_ref(), &pace).unwrap();
     let request = match protocol {
@@ -212,7 +223,8 @@ fn all_faults(form: &str, tls: bool) {
         served.get("/tree/?archive=tar").body
     };
     for (name, fault) in FAULTS {
-        for protocol in ["1.0", "1.1", "2"] {
+        let quic = tls.then_some("3");
+        for protocol in ["1.0", "1.1", "2"].into_iter().chain(quic) {
             let served = Served::over(endwell_gateway::Growing::Fail, tls);
             tree(&served, form);
             let folder = served.path("tree");

@@ -15,7 +15,7 @@ use common::{MODIFIED, Served, pattern, set_modified};
 use endwell::{Ending, Record};
 use endwell_gateway::Growing;
 use endwell_lab::observe::http1::{Request, Session};
-use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, http2};
+use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, http2, http3};
 
 /// More than all the buffers between a server and a client that does not read: with 4 MiB of
 /// `tcp_wmem` and small receive buffers, two thirds of it are still on the disk.
@@ -95,6 +95,20 @@ fn h2(served: &Served, tls: bool, pace: &Pace, change: impl FnOnce()) -> Seen {
     connection.observe(stream)
 }
 
+fn h3(served: &Served, pace: &Pace, change: impl FnOnce()) -> Seen {
+    // There is no socket that fills: the window bounds what is on its way.
+    let pace = Pace {
+        window: Some(32 * 1024),
+        ..pace.clone()
+    };
+    let pace = pace.staying(Duration::from_millis(20));
+    let mut connection = http3::Connection::connect(served.addr, &pace).unwrap();
+    let stream = connection.get("/file.bin", &[]).unwrap();
+    connection.read_until(stream, |seen| seen.status.is_some());
+    change();
+    connection.observe(stream)
+}
+
 /// Every protocol and pace: what was seen of a file that was changed after its head was read.
 fn seen_on_all(growing: Growing, change: Change) -> Vec<(Seen, Record)> {
     let mut all = Vec::new();
@@ -105,6 +119,7 @@ fn seen_on_all(growing: Growing, change: Change) -> Vec<(Seen, Record)> {
             ways.push((tls, protocol));
         }
     }
+    ways.push((true, "3"));
     for (tls, protocol) in ways {
         for pace in paces() {
             let served = Served::over(growing, tls);
@@ -113,7 +128,8 @@ fn seen_on_all(growing: Growing, change: Change) -> Vec<(Seen, Record)> {
             let seen = match protocol {
                 "1.0" => h1(&served, tls, &Request::get10("/file.bin"), &pace, run),
                 "1.1" => h1(&served, tls, &Request::get11("/file.bin"), &pace, run),
-                _ => h2(&served, tls, &pace, run),
+                "2" => h2(&served, tls, &pace, run),
+                _ => h3(&served, &pace, run),
             };
             assert_eq!(seen.status, Some(200), "{protocol}");
             assert!(octets.starts_with(&seen.body), "{protocol}: other octets");
@@ -131,6 +147,12 @@ fn fails(growing: Growing, change: Change, message: &str) -> Vec<Seen> {
         let (version, alive) = (seen.version.as_deref(), seen.connection_alive);
         match version {
             Some("2") => assert_eq!((&seen.end, alive), (&SeenEnd::StreamReset(2), Some(true))),
+            Some("3") => {
+                assert_eq!(
+                    (&seen.end, alive),
+                    (&SeenEnd::StreamReset(0x10c), Some(true))
+                )
+            }
             _ if seen.close_notify.is_some() => {
                 assert_eq!(seen.end, SeenEnd::CloseNotify, "{line}")
             }

@@ -17,7 +17,7 @@ use common::{MODIFIED, Served, pattern, set_modified};
 use endwell::{Ending, Record};
 use endwell_gateway::ArchiveOnError;
 use endwell_lab::observe::http1::{Request, Session};
-use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, SeenFraming, http2};
+use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, SeenFraming, http2, http3};
 
 /// More than all the buffers between a server and a client with a small one that does not read.
 const LARGE: usize = 6 * 1024 * 1024;
@@ -89,7 +89,11 @@ struct Way {
 
 fn ways() -> Vec<Way> {
     let all = ["1.0", "1.1", "2"].map(|protocol| [false, true].map(|tls| Way { protocol, tls }));
-    all.concat()
+    let quic = Way {
+        protocol: "3",
+        tls: true,
+    };
+    [all.concat(), vec![quic]].concat()
 }
 
 /// Reads the head, changes the folder, reads on.
@@ -102,6 +106,18 @@ fn seen(served: &Served, way: Way, change: impl FnOnce()) -> Seen {
         let tls = way.tls.then(|| ClientTls::new(&["h2"]));
         let pace = pace.staying(Duration::from_millis(20));
         let mut connection = http2::Connection::connect(served.addr, tls.as_ref(), &pace).unwrap();
+        let stream = connection.get(PATH, &[]).unwrap();
+        connection.read_until(stream, |seen| seen.status.is_some());
+        change();
+        return connection.observe(stream);
+    }
+    if way.protocol == "3" {
+        let pace = Pace {
+            window: Some(32 * 1024),
+            ..pace
+        };
+        let pace = pace.staying(Duration::from_millis(20));
+        let mut connection = http3::Connection::connect(served.addr, &pace).unwrap();
         let stream = connection.get(PATH, &[]).unwrap();
         connection.read_until(stream, |seen| seen.status.is_some());
         change();
@@ -125,8 +141,9 @@ fn assert_failed(way: Way, seen: &Seen, record: &Record) {
     assert_eq!(seen.status, Some(200), "{way:?}");
     assert!(!seen.is_complete(), "{way:?}: {line}");
     match (way.protocol, way.tls) {
-        ("2", _) => {
-            assert_eq!(seen.end, SeenEnd::StreamReset(2), "{line}");
+        ("2" | "3", _) => {
+            let code = if way.protocol == "2" { 2 } else { 0x10c };
+            assert_eq!(seen.end, SeenEnd::StreamReset(code), "{line}");
             assert_eq!(seen.connection_alive, Some(true), "{line}");
         }
         (_, true) if seen.framing != Some(SeenFraming::CloseDelimited) => {

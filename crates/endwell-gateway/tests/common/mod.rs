@@ -5,7 +5,7 @@
 pub mod certificate;
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -112,18 +112,32 @@ impl Drop for Served {
     }
 }
 
-async fn serve(files: Files, tls: bool, records: Sender<Record>, shutdown: Shutdown) -> SocketAddr {
-    let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = tcp.local_addr().unwrap();
-    let mut listener = endwell::listen(tcp);
-    if tls {
-        listener = listener.tls(certificate::server_config());
+/// A TCP port whose number is free for UDP, too: for HTTP/3.
+pub async fn both() -> (tokio::net::TcpListener, UdpSocket) {
+    loop {
+        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()) {
+            return (tcp, udp);
+        }
     }
-    let server = endwell::serve(listener, files)
-        .shutdown(shutdown)
-        .observer(move |record| {
-            let _ = records.send(record);
-        });
+}
+
+/// Over TLS, and then also by HTTP/3; or plain.
+async fn serve(files: Files, tls: bool, records: Sender<Record>, shutdown: Shutdown) -> SocketAddr {
+    let (tcp, udp) = both().await;
+    let addr = tcp.local_addr().unwrap();
+    let server = match tls {
+        false => endwell::serve(endwell::listen(tcp), files),
+        true => {
+            let switch = endwell::TlsSwitch::new(certificate::server_config());
+            let listener = endwell::listen(tcp).tls_switch(&switch);
+            let quic = endwell::listen_quic(udp, switch).unwrap();
+            endwell::serve(listener, files).quic(quic)
+        }
+    };
+    let server = server.shutdown(shutdown).observer(move |record| {
+        let _ = records.send(record);
+    });
     tokio::spawn(server.into_future());
     addr
 }

@@ -138,6 +138,7 @@ fn fails_late(stage: &Stage, way: Way, pace: &Pace) {
     assert_eq!(seen.status, Some(200), "{way:?}");
     match (way.protocol, way.tls, stage.is_promised) {
         ("2", _, _) => assert_eq!(seen.end, SeenEnd::StreamReset(2), "{way:?}: {line}"),
+        ("3", _, _) => assert_eq!(seen.end, SeenEnd::StreamReset(0x10c), "{way:?}: {line}"),
         ("1.0", _, false) => assert_eq!(seen.end, SeenEnd::Reset, "{way:?}: {line}"),
         (_, true, _) => assert_eq!(seen.end, SeenEnd::CloseNotify, "{way:?}: {line}"),
         (_, false, _) => assert_eq!(seen.end, SeenEnd::Fin, "{way:?}: {line}"),
@@ -160,6 +161,14 @@ fn client_that_leaves_stops_the_work(stage: &Stage) {
             connection.read_until(stream, |seen| seen.body.len() > 1000);
             stage.wait_until_it_holds(true);
             connection.cancel(stream, 8);
+            stage.wait_until_it_holds(false);
+        } else if way.protocol == "3" {
+            let mut connection = stage.asker(way).quic(&small());
+            let stream = connection.get(stage.large, &[]).unwrap();
+            connection.read_until(stream, |seen| seen.body.len() > 1000);
+            stage.wait_until_it_holds(true);
+            connection.cancel(stream);
+            connection.pump_for(Duration::from_millis(1));
             stage.wait_until_it_holds(false);
         } else {
             let mut session = stage.asker(way).session(&small());

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use endwell::{Record, Shutdown};
 use endwell_gateway::{Files, Routes};
 use endwell_lab::observe::http1::{Request, Session};
-use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, http2};
+use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, http2, http3};
 
-use crate::common::{DEADLINE, MODIFIED, certificate, set_modified};
+use crate::common::{DEADLINE, MODIFIED, both, certificate, set_modified};
 use rows::Rows;
 
 /// More than all the buffers between a server and a client that does not read.
@@ -26,14 +26,15 @@ pub struct Way {
     pub tls: bool,
 }
 
-/// Every protocol, plain and over TLS.
-pub const WAYS: [Way; 6] = [
+/// Every protocol, plain and over TLS; HTTP/3 knows nothing else.
+pub const WAYS: [Way; 7] = [
     Way::new("1.0", false),
     Way::new("1.1", false),
     Way::new("2", false),
     Way::new("1.0", true),
     Way::new("1.1", true),
     Way::new("2", true),
+    Way::new("3", true),
 ];
 
 impl Way {
@@ -199,11 +200,29 @@ impl Asker {
         http2::Connection::connect(self.address, tls.as_ref(), pace).unwrap()
     }
 
+    /// Over QUIC there is no socket that fills: the window bounds what is on its way.
+    pub fn quic(&self, pace: &Pace) -> http3::Connection {
+        let pace = Pace {
+            window: Some(32 * 1024),
+            ..pace.clone()
+        };
+        http3::Connection::connect(self.address, &pace).unwrap()
+    }
+
     /// Reads the head, does something, and reads the rest.
     pub fn get(&self, path: &str, pace: &Pace, meanwhile: impl FnOnce()) -> Seen {
         if self.way.protocol == "2" {
             let pace = pace.clone().staying(Duration::from_millis(20));
             let mut connection = self.connection(&pace);
+            let stream = connection.get(path, &[]).unwrap();
+            connection.read_until(stream, |seen| seen.status.is_some());
+            meanwhile();
+            return connection.observe(stream);
+        }
+        if self.way.protocol == "3" {
+            // Long enough to acknowledge what came last: who vanishes before is waited for.
+            let pace = pace.clone().staying(Duration::from_millis(50));
+            let mut connection = self.quic(&pace);
             let stream = connection.get(path, &[]).unwrap();
             connection.read_until(stream, |seen| seen.status.is_some());
             meanwhile();
@@ -240,17 +259,20 @@ async fn serve(
     records: Sender<Record>,
     shutdown: Shutdown,
 ) -> SocketAddr {
-    let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (tcp, udp) = both().await;
     let address = tcp.local_addr().unwrap();
-    let mut listener = endwell::listen(tcp);
-    if tls {
-        listener = listener.tls(certificate::server_config());
-    }
-    let server = endwell::serve(listener, app)
-        .shutdown(shutdown)
-        .observer(move |record| {
-            let _ = records.send(record);
-        });
+    let server = match tls {
+        false => endwell::serve(endwell::listen(tcp), app),
+        true => {
+            let switch = endwell::TlsSwitch::new(certificate::server_config());
+            let listener = endwell::listen(tcp).tls_switch(&switch);
+            let quic = endwell::listen_quic(udp, switch).unwrap();
+            endwell::serve(listener, app).quic(quic)
+        }
+    };
+    let server = server.shutdown(shutdown).observer(move |record| {
+        let _ = records.send(record);
+    });
     tokio::spawn(server.into_future());
     address
 }
