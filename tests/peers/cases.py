@@ -45,7 +45,10 @@ FAULTS = {
 # Octets in all: (octets before the fault, octets a frame).
 SIZES = {40: (30, 10), 300_000: (225_001, 16_384)}
 
-PROTOCOLS = ("h10", "h11", "h2")
+PROTOCOLS = ("h10", "h11", "h2", "h3")
+# A failed message of these resets its stream, with this code: INTERNAL_ERROR (RFC 9113 section 7),
+# H3_REQUEST_CANCELLED (RFC 9114 section 4.1.1).
+RESET_CODES = {"h2": "0x2", "h3": "0x10c"}
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,8 @@ class Case:
 
     @property
     def way(self) -> str:
-        """Protocol and transport: `h11`, `h2-tls`."""
-        return self.protocol + ("-tls" if self.tls else "")
+        """Protocol and transport: `h11`, `h2-tls`; HTTP/3 has no other than TLS."""
+        return self.protocol + ("-tls" if self.tls and self.protocol != "h3" else "")
 
     def target(self, id: int) -> str:
         promise = str(self.promise).lower()
@@ -92,7 +95,7 @@ class Case:
             return GOOD
         if self.fault == "first":
             return REFUSED
-        if self.protocol == "h2":
+        if self.protocol in RESET_CODES:
             return STREAM_RESET
         if self.promise:
             return SHORT_BODY
@@ -106,8 +109,8 @@ class Case:
     def signal_out(self) -> str:
         """What the record says was put on the wire."""
         whole = self.wire in (GOOD, REFUSED)
-        if self.protocol == "h2":
-            return "end_stream" if whole else "reset_stream:0x2"
+        if self.protocol in RESET_CODES:
+            return "end_stream" if whole else f"reset_stream:{RESET_CODES[self.protocol]}"
         if self.wire == REFUSED or (whole and self.promise):
             return "exact_length"
         if whole and self.protocol == "h11":

@@ -52,6 +52,8 @@ ERRORS: dict[str, dict[str, str]] = {
         MISSING_LAST_CHUNK: "unexpected EOF",
         STREAM_RESET: "stream error: stream ID 1; INTERNAL_ERROR; received from peer",
     },
+    "aioquic": {STREAM_RESET: "reset 0x10c"},
+    "quic-go": {STREAM_RESET: "reset 0x10c"},
     # What Playwright's download.failure() gives for a download that Chromium marks as failed.
     "chromium": {
         SHORT_BODY: "canceled",
@@ -112,6 +114,14 @@ LOSES_THE_TAIL = {
     ("python-read-n", CONNECTION_RESET): (
         8191,
         "what the read(8192) that raises had gathered stays in its buffer",
+    ),
+}
+
+# What a client has got and its user has not read is gone when the reset comes. client: (why, source). Its error is right.
+DROPS_UNREAD = {
+    "quic-go": (
+        "Read gives the reset before what lies in the stream's buffer; only RESET_STREAM_AT would change that",
+        "ReceiveStream.readImpl and isRemoteCancellationEffective in receive_stream.go of v0.65.0",
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 
@@ -60,3 +61,45 @@ class Holding:
             # A reset stays one: nothing unread, and no FIN before it.
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             client.close()
+
+
+class HoldingDatagrams(Holding):
+    """The same on a UDP port of the same number as well: what is held there is lost, and QUIC sends it again."""
+
+    def __init__(self, port: int):
+        super().__init__(port)
+        self._ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        # A port that was free for TCP a moment ago, and may be another's for UDP: then the test fails and says so.
+        self._ours.bind(("127.0.0.1", self.port))
+        self._flows: dict[tuple, socket.socket] = {}
+        threading.Thread(target=self._ask, daemon=True).start()
+
+    def close(self) -> None:
+        super().close()
+        for one in (self._ours, *self._flows.values()):
+            # Wakes whoever waits for a datagram of it.
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _ask(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                datagram, client = self._ours.recvfrom(PIECE)
+                if not datagram:
+                    return
+                if client not in self._flows:
+                    flow = self._flows[client] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                    flow.connect(("127.0.0.1", self._server))
+                    threading.Thread(target=self._answer_flow, args=(flow, client), daemon=True).start()
+                self._flows[client].send(datagram)
+
+    def _answer_flow(self, flow: socket.socket, client: tuple) -> None:
+        passed = 0
+        with contextlib.suppress(OSError):
+            while datagram := flow.recv(PIECE):
+                passed += len(datagram)
+                if passed < PASSES or self._go.is_set():
+                    self._ours.sendto(datagram, client)
+                else:
+                    self.held.set()

@@ -71,6 +71,14 @@ class Server:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    def drain(self) -> None:
+        """Asks it to end as an administrator does: what runs may run to its end."""
+        self._process.terminate()
+
+    def ended(self, deadline: float) -> int:
+        """Waits for its end; its exit code."""
+        return self._process.wait(deadline)
+
     def stop(self) -> None:
         self._process.kill()
         self._process.wait()
@@ -79,7 +87,9 @@ class Server:
         for line in self._process.stderr:
             with self._news:
                 if line.startswith("listening on "):
-                    self._urls.append(line.split()[-1])
+                    # HTTP/3 is told on a line of its own, with a URL that stood before it.
+                    url = line.split()[2]
+                    self._urls += [url] * (url not in self._urls)
                 else:
                     self.noise.append(line.rstrip())
                 self._news.notify_all()
@@ -146,11 +156,16 @@ class Example:
 
 
 def archiving(folder: Path) -> Server:
-    """`endwell serve` over a folder, with records.
+    """`endwell serve` over a folder, hidden files too, with records."""
+    return serving(folder, "--hidden", "--http3")
+
+
+def serving(folder: Path, *more: str) -> Server:
+    """`endwell serve` over a folder on two ports, with records, and with these arguments.
 
     Root may read what nobody may: where it runs these tests, the server does without that right.
     """
-    command = [gateway(), "serve", folder, "--hidden", "--tls-self-signed", "--log-format", "json"]
+    command = [gateway(), "serve", folder, "--tls-self-signed", "--log-format", "json", *more]
     for scheme in ("http", "https"):
         command += ["--listen", f"{scheme}://127.0.0.1:0"]
     if os.geteuid() == 0:

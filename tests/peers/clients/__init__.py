@@ -29,6 +29,7 @@ def all_clients(folder: Path) -> list[Client]:
     from .nghttp import Nghttp
     from .node import Node
     from .python import Python
+    from .quic import Aioquic, QuicGo
     from .wget import Wget
 
     return [
@@ -39,6 +40,11 @@ def all_clients(folder: Path) -> list[Client]:
         Looks(folder, "firefox"),
         Parser(folder),
         HttpxSse(folder),
+        # Slow by nature: through a network that loses datagrams.
+        Aioquic(folder, lossy=True),
+        QuicGo(folder, lossy=True),
+        Aioquic(folder),
+        QuicGo(folder),
         Curl(folder),
         Crawler(folder),
         Wget(folder),

@@ -9,7 +9,7 @@ import select
 import shutil
 import subprocess
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 # Seconds for one call of a client. Most take half a second; Chromium lays out a folder of 10 000 entries for each of
@@ -35,6 +35,8 @@ class Seen:
     message: str = ""
     # How long it was ready to run and the machine did not let it, where that is known.
     starved_ms: float = 0.0
+    # Fields after the body, where the client gives them.
+    trailers: dict[str, str] = field(default_factory=dict)
 
 
 def environment() -> dict[str, str]:

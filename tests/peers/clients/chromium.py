@@ -16,7 +16,7 @@ def playwright() -> Path:
 
 class Chromium(Talker):
     name = "chromium"
-    ways = [("h11", False), ("h11", True), ("h2", True)]
+    ways = [("h11", False), ("h11", True), ("h2", True), ("h3", True)]
 
     def version(self) -> str:
         modules = playwright() / "node_modules" / "playwright-core"
@@ -30,3 +30,7 @@ class Chromium(Talker):
     def load(self, url: str, protocol: str, tls: bool) -> Seen:
         """Opens a page and waits for its load event; the octets are the page's text."""
         return self.fetch(f"{url}#page", protocol, tls)
+
+    def keeps(self, url: str, protocol: str, tls: bool) -> Seen:
+        """Opens a page that may break; the octets are what of it stays visible, the message is its readyState."""
+        return self.fetch(f"{url}#kept", protocol, tls)

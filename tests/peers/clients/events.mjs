@@ -6,11 +6,13 @@
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 
+import { protocolFlags } from './quic.mjs';
+
 const [modules, executablePath] = process.argv.slice(2);
 const { chromium } = createRequire(import.meta.url)(modules);
 const timeout = 60_000;
 const flags = [
-  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+  '--headless', '--no-sandbox', '--disable-gpu', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync', '--ignore-certificate-errors',
 ];
 
@@ -52,13 +54,13 @@ async function broken(context, url) {
 }
 
 const browsers = {};
-function browser(protocol, tls) {
-  const more = tls && protocol === 'h11' ? ['--disable-http2'] : [];
+async function browser(protocol, tls, url) {
+  const more = await protocolFlags(protocol, tls, url);
   return (browsers[more] ??= chromium.launch({ executablePath, headless: true, args: [...flags, ...more], timeout }));
 }
 
 async function fetch({ url, protocol, tls }) {
-  const context = await (await browser(protocol, tls)).newContext({ ignoreHTTPSErrors: true });
+  const context = await (await browser(protocol, tls, url)).newContext({ ignoreHTTPSErrors: true });
   try {
     const look = new URL(url).pathname.endsWith('/page') ? broken : events;
     return { status: null, error: null, message: JSON.stringify(await look(context, url)), saved: false };

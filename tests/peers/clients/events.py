@@ -21,6 +21,7 @@ class Events(Talker):
 
 class Browser(Events):
     name = "chromium-events"
+    speaks = [*WAYS, ("h3", True)]
 
     def version(self) -> str:
         modules = playwright() / "node_modules" / "playwright-core"

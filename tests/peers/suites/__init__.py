@@ -39,11 +39,22 @@ class Peers:
     folder: Path | None = None
     # Whether to test also what takes too long for every day.
     large: bool = False
+    # What this machine lacks, told loudly; each once.
+    lacks: list[str] = field(default_factory=list)
+    # Of each lossy network: connections, datagrams, datagrams lost.
+    lossy: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     _files: dict[Callable, Files] = field(default_factory=dict)
     _examples: dict[str, Example] = field(default_factory=dict)
     _archives: tuple[Path, Server] | None = None
     _once: dict[type, object] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def lack(self, what: str) -> None:
+        """Tells what this machine lacks, so that less is shown than could be."""
+        with self.lock:
+            if what not in self.lacks:
+                self.lacks.append(what)
+                print(f"LACKING: {what}", flush=True)
 
     def files(self, fill: Callable[[Path], None]) -> str:
         """The URL of `endwell serve` over a folder that `fill` makes, once."""
@@ -62,7 +73,7 @@ class Peers:
 
     def archives(self) -> tuple[Path, Server]:
         """A folder, and `endwell serve` over it, which may be asked for archives of what is put there."""
-        with self._lock:
+        with self.lock:
             if self._archives is None:
                 folder = self.folder / "archived"
                 folder.mkdir()
@@ -71,7 +82,7 @@ class Peers:
 
     def once(self, what: type):
         """What a suite needs beside these, made of a folder once; it is stopped at the end."""
-        with self._lock:
+        with self.lock:
             if what not in self._once:
                 self._once[what] = what(self.folder / what.__name__.lower())
             return self._once[what]

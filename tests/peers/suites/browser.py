@@ -7,7 +7,7 @@ import threading
 
 from clients import DEADLINE, FORMATS
 from readers import remove, room
-from relay import Holding
+from relay import Holding, HoldingDatagrams
 
 from . import Peers, Test, Wrong, archives
 from .trees import fetch
@@ -22,7 +22,7 @@ def tests(peers: Peers) -> list[Test]:
     found = []
     for way in peers.clients[CLIENT].ways:
         for format in FORMATS if way == ("h2", True) else ("tar", "zip"):
-            name = f"{CLIENT}-archive/{way[0]}{'-tls' if way[1] else ''}/{format}"
+            name = f"{CLIENT}-archive/{way[0]}{'-tls' if way[1] and way[0] != 'h3' else ''}/{format}"
             for check in (good, failing, restarting) if way == ("h11", False) else (good, failing):
                 found.append(Test(
                     f"{name}/{check.__name__}", CLIENT, lambda c=check, w=way, f=format: c(peers, *w, f)))
@@ -85,7 +85,8 @@ def restarting(peers: Peers, protocol: str, tls: bool, format: str) -> None:
 def held(peers: Peers, offered: Offered, protocol: str, tls: bool, fault: str):
     """Downloads through a relay that stops in the first entry until the fault was made."""
     address = offered.server.url(tls)
-    relay = Holding(int(address.rpartition(":")[2]))
+    kind = HoldingDatagrams if protocol == "h3" else Holding
+    relay = kind(int(address.rpartition(":")[2]))
 
     def make() -> None:
         if relay.held.wait(DEADLINE):

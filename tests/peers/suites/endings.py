@@ -70,7 +70,7 @@ def judge_records(case: Case, seen: Seen, records: list[dict]) -> list[str]:
         "ending": fault.ending,
         "error_type": fault.error_type,
         "status": case.status,
-        "protocol": {"h10": "1.0", "h11": "1.1", "h2": "2"}[case.protocol],
+        "protocol": {"h10": "1.0", "h11": "1.1", "h2": "2", "h3": "3"}[case.protocol],
         "signal_out": case.signal_out,
     }
     if case.wire != REFUSED:

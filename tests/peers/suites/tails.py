@@ -26,14 +26,14 @@ BREAKS = {
     "eventsource-parser": {"h11": "TypeError UND_ERR_SOCKET", "h2": "Error ERR_HTTP2_STREAM_ERROR"},
     "httpx-sse": {"h11": "RemoteProtocolError", "h2": "RemoteProtocolError"},
 }
-SIGNALS = {"h11": "missing_last_chunk", "h2": "reset_stream:0x2"}
+SIGNALS = {"h11": "missing_last_chunk", "h2": "reset_stream:0x2", "h3": "reset_stream:0x10c"}
 
 
 def tests(peers: Peers) -> list[Test]:
     browser = peers.clients[BROWSER]
     found = []
     for protocol, tls in browser.speaks:
-        way = f"{protocol}{'-tls' if tls else ''}"
+        way = f"{protocol}{'-tls' if tls and protocol != 'h3' else ''}"
         for path in ("/tokens", "/halves", "/axum"):
             found.append(test(peers, browser, path, protocol, tls, way, reconnects))
         found.append(test(peers, browser, "/page", protocol, tls, way, shows))
