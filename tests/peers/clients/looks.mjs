@@ -2,9 +2,9 @@
 // Arguments: `chromium` or `firefox`, its path, the folder with node_modules.
 //
 // A line may also say `look`: `document` opens the URL as a person does, `fetch` asks for it from a script of the page `from`;
-// `scripts`: whether scripts may run; `until`: a selector that is there when all has been shown; `state`, `events`: the
-// readyState and the events that are due, and `timing`, the names of Server-Timing, which are waited for; `lands`: the path where a page that sends its reader
-// elsewhere ends; `picture`: where a screenshot is to be put.
+// `scripts`: whether scripts may run; `lands`: the path where a page that sends its reader elsewhere ends; `picture`: where a
+// screenshot is to be put. What is due is waited for: `until`, a selector that is there when all has been shown, `state`, the
+// readyState, `events`, and `timing`, the names in Server-Timing.
 // The answer's `message` is JSON: what was shown, what ran, what was complained about.
 
 import { writeFileSync } from 'node:fs';
@@ -49,7 +49,8 @@ function tell({ until }) {
     boxes: [...document.querySelectorAll('p.content, p.fallback, p.placeholder')].filter((one) => one.offsetHeight > 0).map(box),
     overflows: document.documentElement.scrollWidth > document.documentElement.clientWidth,
     // Not before all has come: Firefox goes on giving what it gave first.
-    timing: (window.endwellSeen?.events.includes('load') ? entry.serverTiming : []).map(({ name, duration, description }) => ({ name, duration, description })),
+    timing: (window.endwellSeen?.events.includes('load') ? entry.serverTiming : [])
+      .map(({ name, duration, description }) => ({ name, duration, description })),
   };
 }
 
