@@ -321,7 +321,7 @@ fn the_worst_decides_and_the_message_names_it() {
         panic!("it is degraded");
     };
     assert!(cause.message.starts_with("part "), "{cause}");
-    assert!(cause.message.ends_with(", and 2 parts more"), "{cause}");
+    assert!(cause.message.ends_with(", and 2 failures more"), "{cause}");
     assert!(
         !cause.message.contains("part a:"),
         "a is only a note: {cause}"

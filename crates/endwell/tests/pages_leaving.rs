@@ -370,3 +370,35 @@ fn a_time_beyond_all_clocks_is_none() {
         assert_eq!(octets(page).await, "one");
     });
 }
+
+/// Tries again in its own fallback, for ever.
+fn again(times: usize) -> endwell::page::Part<impl endwell::page::Work> {
+    let work = async move { Err::<String, _>(io::Error::other(format!("try {times}"))) };
+    let fallback = move |_: &endwell::page::PartError| -> Fragment { boxed(times + 1) };
+    part("again", work).degrading().catch(fallback)
+}
+
+/// Not as its own type: that would have no end.
+fn boxed(times: usize) -> Fragment {
+    let work: std::pin::Pin<Box<dyn Future<Output = io::Result<String>> + Send>> =
+        Box::pin(async move { Err(io::Error::other(format!("try {times}"))) });
+    let part = part("again", work)
+        .degrading()
+        .catch(move |_| boxed(times + 1));
+    Fragment::new().part(part)
+}
+
+#[test]
+fn a_fallback_that_tries_again_for_ever_comes_to_an_end() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime").block_on(async {
+        for page in [Page::new(), Page::new().parts(5)] {
+            let page = page.chunk("first").part(again(0)).chunk("last");
+            let (html, written) = page.write_string().await.expect("a string takes all");
+            assert_eq!(
+                (html.as_str(), written.ending.as_str()),
+                ("firstlast", "degraded")
+            );
+        }
+    });
+}

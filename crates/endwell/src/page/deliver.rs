@@ -55,10 +55,14 @@ impl Page {
             let status = StatusCode::from_u16(cause.kind.status()).ok();
             head.status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         }
-        let mut body = crate::stream(|producer| write(engine, producer))
-            .may_trail([SERVER_TIMING])
-            .with_head(head, wrong)
-            .error_page(error_page.unwrap_or(Bytes::from_static(ERROR_PAGE)));
+        let mut body = crate::stream(|mut producer| {
+            // Those are known already, also if nobody ever reads the body.
+            let told = tell(&engine, &mut producer, 0);
+            write(engine, producer, told)
+        })
+        .may_trail([SERVER_TIMING])
+        .with_head(head, wrong)
+        .error_page(error_page.unwrap_or(Bytes::from_static(ERROR_PAGE)));
         if let Some(tail) = tail {
             body = body.tail(tail);
         }
@@ -214,17 +218,26 @@ impl Writing {
     }
 }
 
+/// Puts the failures behind the first `told` into the record; gives how many are there then.
+fn tell(engine: &Engine, producer: &mut Producer, told: usize) -> usize {
+    let all = engine.failures().told();
+    for part in &all[told..] {
+        producer.part_failed(part.clone());
+    }
+    all.len()
+}
+
 /// Writes a page into its body.
-async fn write(mut engine: Engine, mut producer: Producer) -> Result<Finished, Abort> {
-    let mut told = 0;
+async fn write(
+    mut engine: Engine,
+    mut producer: Producer,
+    mut told: usize,
+) -> Result<Finished, Abort> {
     loop {
         let step = poll_fn(|cx| {
             let step = engine.poll(cx);
             // At once, so that the record has them also if the client leaves now.
-            for part in &engine.failures().told()[told..] {
-                producer.part_failed(part.clone());
-                told += 1;
-            }
+            told = tell(&engine, &mut producer, told);
             step
         });
         match step.await {

@@ -259,7 +259,11 @@ impl Engine {
             Ok(Given::All(content, None)) => self.add(part, content),
             Ok(Given::All(content, Some(head))) => self.decide(part, content, head),
             Ok(Given::Item(..) | Given::Over) => {}
-            Err(error) => self.fail(part, &error),
+            Err(error) => {
+                if let Some((to, content)) = self.fail(part, &error) {
+                    self.add(to, content);
+                }
+            }
         }
     }
 
@@ -311,26 +315,21 @@ impl Engine {
         }
     }
 
-    fn fail(&mut self, part: usize, error: &PartError) {
-        let Some(node) = self.tree.get_mut(part) else {
-            return;
-        };
+    /// Records that a part failed; gives what stands in its place, and where.
+    fn fail(&mut self, part: usize, error: &PartError) -> Option<(usize, Fragment)> {
+        let node = self.tree.get_mut(part)?;
         let (severity, repeats, started) = (node.severity, node.repeats, node.started);
         let catch = node.catch.take();
         node.is_last = severity == Severity::Fatal;
         self.record(part, severity, error.cause(), started);
-        let Some(catch) = catch else { return };
-        match catch_unwind(AssertUnwindSafe(|| catch(error))) {
-            Ok(content) => {
-                let to = match repeats {
-                    true => self.tree.item(part, None),
-                    false => part,
-                };
-                self.add(to, content);
-            }
+        match catch_unwind(AssertUnwindSafe(|| catch.map(|catch| catch(error)))) {
+            Ok(None) => None,
+            Ok(Some(content)) if repeats => Some((self.tree.item(part, None), content)),
+            Ok(Some(content)) => Some((part, content)),
             Err(panic) => {
                 let severity = severity.max(Severity::Degrading);
                 self.record(part, severity, of_panic(&*panic).cause(), started);
+                None
             }
         }
     }
@@ -346,6 +345,24 @@ impl Engine {
 
     /// Adds content, whose parts run from here on.
     fn add(&mut self, to: usize, content: Fragment) {
+        for (part, limit) in self.grow(to, content) {
+            let error = PartError::TooMany(limit);
+            let Some((to, content)) = self.fail(part, &error) else {
+                continue;
+            };
+            // What stands in its place may have parts that are too many again, and so on for ever: those have nothing.
+            for (part, limit) in self.grow(to, content) {
+                if let Some(node) = self.tree.get_mut(part) {
+                    node.catch = None;
+                }
+                let none = self.fail(part, &PartError::TooMany(limit));
+                debug_assert!(none.is_none(), "it has no fallback");
+            }
+        }
+    }
+
+    /// Adds content; gives the parts that are too many, and how many may be.
+    fn grow(&mut self, to: usize, content: Fragment) -> Vec<(usize, usize)> {
         let mut beyond = Vec::new();
         let (due, deciding, risky) = (&mut self.due, &mut self.deciding, &mut self.risky);
         self.tree.add(to, content, |grown| match grown {
@@ -356,9 +373,7 @@ impl Engine {
             }
             Grown::Beyond(part, limit) => beyond.push((part, limit)),
         });
-        for (part, limit) in beyond {
-            self.fail(part, &PartError::TooMany(limit));
-        }
+        beyond
     }
 }
 

@@ -61,8 +61,8 @@ impl Failures {
         };
         let others = match self.count - 1 {
             0 => String::new(),
-            1 => ", and 1 part more".to_owned(),
-            others => format!(", and {others} parts more"),
+            1 => ", and 1 failure more".to_owned(),
+            others => format!(", and {others} failures more"),
         };
         let mut cause = cause.clone();
         cause.message = format!("part {name}: {}{others}", cause.message).into();
