@@ -526,3 +526,23 @@ fn without_our_layer_the_status_at_least_is_told() {
     });
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
 }
+
+#[tokio::test]
+async fn what_takes_the_page_s_place_has_none_of_its_fields() {
+    let login = part("login", async {
+        later().await;
+        Ok::<_, io::Error>(Decided::instead(StatusCode::OK, "all well").header("x-own", "1"))
+    });
+    let page = Page::new()
+        .status(StatusCode::NOT_FOUND)
+        .header("cache-control", "public, max-age=9")
+        .must_before_head(login);
+    let response = page.respond().await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers().get("cache-control"), None);
+    assert_eq!(response.headers()["x-own"], "1");
+    assert_eq!(
+        response.headers()["content-type"],
+        "text/html; charset=utf-8"
+    );
+}

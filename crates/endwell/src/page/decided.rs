@@ -41,7 +41,8 @@ impl Decided {
         }
     }
 
-    /// This in place of the whole page, with this status. The other parts are dropped.
+    /// This in place of the whole page, with this status. The other parts are dropped, and so are the page's status
+    /// and fields: a 404 is not to be kept as long as the page.
     pub fn instead(status: StatusCode, content: impl IntoFragment) -> Self {
         let mut decided = Self::content(content).status(status);
         decided.head.instead = true;

@@ -44,9 +44,9 @@ impl Page {
         } = self;
         let mut engine = Engine::new(content, manner);
         if wrong.is_none() {
-            let decided = poll_fn(|cx| engine.poll_head(cx)).await;
-            wrong = decided.wrong;
-            head.take_over(decided.head);
+            let mut decided = poll_fn(|cx| engine.poll_head(cx)).await;
+            wrong = decided.wrong.take();
+            head = decided.over(head);
         }
         let failed = engine.failures().is_fatal();
         head.fields.entry(CONTENT_TYPE).or_insert(HTML);
@@ -173,9 +173,9 @@ impl Writing {
         manner.in_order = true;
         manner.redirect = None;
         let mut engine = Engine::new(page.content, manner);
-        let decided = poll_fn(|cx| engine.poll_head(cx)).await;
-        let mut head = page.head;
-        head.take_over(decided.head);
+        let mut decided = poll_fn(|cx| engine.poll_head(cx)).await;
+        let wrong = page.wrong.or(decided.wrong.take());
+        let mut head = decided.over(page.head);
         if let Some(cause) = engine.failures().ending().cause()
             && engine.failures().is_fatal()
         {
@@ -184,7 +184,6 @@ impl Writing {
         }
         // There is no other response that could take its place.
         engine.given = true;
-        let wrong = page.wrong.or(decided.wrong);
         Self {
             engine,
             wrong,

@@ -160,10 +160,21 @@ pub(super) struct HeadOf {
 }
 
 impl HeadOf {
+    /// The head of the response: the page's with what was decided, or that of what takes the page's place.
+    pub(super) fn over(self, page: Head) -> Head {
+        if self.instead {
+            return self.head;
+        }
+        let mut head = page;
+        head.take_over(self.head);
+        head
+    }
+
     /// Both: where they say different things, what stands later in the page counts.
     pub(super) fn then(mut self, later: Self) -> Self {
         self.head.take_over(later.head);
         self.wrong = self.wrong.or(later.wrong);
+        self.instead |= later.instead;
         self
     }
 }

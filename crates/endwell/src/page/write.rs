@@ -31,7 +31,8 @@ impl Engine {
             // Nothing was given away: it becomes another response, or none.
             self.out.clear();
         } else {
-            if self.write_in_order() {
+            // Where a part is awaited may be the middle of a tag: nothing is moved from there unless that is known.
+            if self.write_in_order() || self.out.room() == Some("") {
                 self.write_late();
             }
             if let (Some(url), Some(before)) = (&self.manner.redirect, self.out.room()) {
