@@ -352,3 +352,138 @@ fn memory() -> usize {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap();
     text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
+
+/// A literal field with a literal name.
+fn literal(name: &str, value: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    match u8::try_from(name.len()).unwrap() {
+        short @ 0..7 => out.push(0x20 | short),
+        long => out.extend([0x27, long - 7]),
+    }
+    out.extend(name.as_bytes());
+    out.push(u8::try_from(value.len()).unwrap());
+    out.extend(value.as_bytes());
+    out
+}
+
+#[test]
+fn h3_malformed_heads_never_reach_the_application() {
+    let server = with(Limits::default());
+    let all: [(&str, &[(&str, &str)]); 9] = [
+        (
+            "two paths",
+            &[
+                (":method", "GET"),
+                (":scheme", "https"),
+                (":authority", "localhost"),
+                (":path", "/nothing"),
+                (":path", "/hello"),
+            ],
+        ),
+        (
+            "two methods",
+            &[
+                (":method", "POST"),
+                (":method", "GET"),
+                (":scheme", "https"),
+                (":authority", "localhost"),
+                (":path", "/hello"),
+            ],
+        ),
+        (
+            "two authorities",
+            &[
+                (":method", "GET"),
+                (":scheme", "https"),
+                (":authority", "a"),
+                (":authority", "localhost"),
+                (":path", "/hello"),
+            ],
+        ),
+        (
+            "pseudo after regular",
+            &[
+                (":method", "GET"),
+                (":scheme", "https"),
+                (":authority", "localhost"),
+                ("x-a", "b"),
+                (":path", "/hello"),
+            ],
+        ),
+        (
+            "status",
+            &[
+                (":method", "GET"),
+                (":status", "200"),
+                (":scheme", "https"),
+                (":authority", "localhost"),
+                (":path", "/hello"),
+            ],
+        ),
+        (
+            "two hosts",
+            &[
+                (":method", "GET"),
+                (":scheme", "https"),
+                (":path", "/hello"),
+                ("host", "localhost"),
+                ("host", "other"),
+            ],
+        ),
+        (
+            "userinfo",
+            &[
+                (":method", "GET"),
+                (":scheme", "https"),
+                (":authority", "me@localhost"),
+                (":path", "/hello"),
+            ],
+        ),
+        (
+            "no path",
+            &[(":method", "GET"), (":authority", "localhost")],
+        ),
+        (
+            "no scheme",
+            &[
+                (":method", "GET"),
+                (":authority", "localhost"),
+                (":path", "/hello"),
+            ],
+        ),
+    ];
+    let mut passed = Vec::new();
+    for (what, fields) in all {
+        let mut section = vec![0, 0];
+        for (name, value) in fields {
+            section.extend(literal(name, value));
+        }
+        let mut octets = Vec::new();
+        http3::put_frame(&mut octets, 1, &section);
+        let mut connection = http3::Connection::connect(server.addr, &pace()).unwrap();
+        let stream = connection.open(&octets, false).unwrap();
+        connection.finish(stream);
+        let seen = connection.observe(stream);
+        println!("{what}: {}", seen.verdict_line());
+        if seen.status.is_some_and(|status| status != 400) {
+            passed.push(what);
+        }
+    }
+    // A request whose trailers have a pseudo-header.
+    assert!(passed.is_empty(), "{passed:?}");
+}
+
+#[test]
+fn h3_client_that_closes_early_has_not_got_what_was_never_sent() {
+    let app = Router::new().route("/large", get(|| async { vec![b'x'; 100_000] }));
+    let server = Setup::tls().start(app);
+    let mut connection = http3::Connection::connect(server.addr, &pace()).unwrap();
+    connection.pump_for(Duration::from_millis(50));
+    let stream = connection.get("/large", &[]).unwrap();
+    // Without acknowledgements the first congestion window is all that the server may send.
+    std::thread::sleep(Duration::from_millis(300));
+    connection.close(http3::NO_ERROR);
+    let _ = stream;
+    let record = server.record("/large");
+    assert!(!record.ending.is_complete(), "{}", record.json());
+}
