@@ -26,6 +26,7 @@
 //! |---|---|
 //! | [`serve`]`(tcp, app)` | everything: lossless abort, early failures as 5xx, records, limits, a drain that fails what it must |
 //! | [`serve`]`(`[`listen`]`(tcp).tls(config), app)` | the same over TLS (feature `tls`) |
+//! | `serve(..).quic(listen_quic(udp, config)?)` | HTTP/3 as well (feature `http3`) |
 //! | `axum::serve(`[`listen`]`(tcp), `[`app`]`(router))` | the same wire; half-close and drain are axum's |
 //! | [`layer`]`()` around any service | early failures as 5xx, caught panics, records; **not** the lossless abort |
 //!
@@ -88,6 +89,7 @@
 //! | `file`, `child` | a file with its length; a command, whose exit status decides |
 //! | `plain_hyper`, `plain_tower` | without axum; without our listener |
 //! | `grpc` | tonic beside axum |
+//! | `http3` | HTTP/3 beside HTTP/1 and 2 |
 //! | `per_client` | another signal for clients and proxies that mistake it |
 //! | `digest` | a digest behind the body, which a client verifies |
 //! | `trailer` | a client that is told a failure and keeps its connection |
@@ -147,6 +149,11 @@ mod app;
 #[doc = include_str!("../../../docs/policy.md")]
 #[doc = include_str!("../../../docs/fields.md")]
 struct Pages;
+
+/// As those, with what it needs.
+#[cfg(all(doctest, feature = "axum", feature = "http3"))]
+#[doc = include_str!("../../../docs/http3.md")]
+struct PageOfHttp3;
 
 #[cfg(feature = "listen")]
 pub use body::writer;

@@ -34,6 +34,10 @@ mod file;
 #[allow(dead_code)]
 mod grpc;
 
+#[path = "../examples/http3.rs"]
+#[allow(dead_code)]
+mod http3;
+
 #[path = "../examples/per_client.rs"]
 #[allow(dead_code)]
 mod per_client;
@@ -54,7 +58,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use client::{BOTH, Got, Records, Served, Speaks};
-use endwell_lab::observe::{Pace, Seen, SeenEnd, http1};
+use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, http1, http2};
 use http::StatusCode;
 use rusqlite::Connection;
 
@@ -224,6 +228,33 @@ fn file_is_whole_with_its_length_or_has_a_status() {
         assert_eq!(got.status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(got.is_whole(), "{}", got.line());
     }
+}
+
+#[test]
+fn http3_tells_a_failure_as_the_other_protocols_do() {
+    let records = Records::default();
+    let observer = records.observer();
+    let tls = support::certificate::server_config();
+    let server = Served::start(|tcp| http3::run(tcp, tls, observer));
+    let get3 = |path| endwell_lab::observe::http3::observe(server.addr, path, &[], &Pace::fast());
+    let seen = get3("/");
+    assert!(
+        seen.is_complete() && seen.body == b"whole\n",
+        "{}",
+        seen.verdict_line()
+    );
+    let seen = get3("/fails");
+    assert_eq!(
+        seen.end,
+        SeenEnd::StreamReset(0x10c),
+        "{}",
+        seen.verdict_line()
+    );
+    assert_eq!(seen.body, b"row 0\nrow 1\nrow 2\n");
+    let tls = ClientTls::new(&["h2"]);
+    let seen = http2::observe(server.addr, Some(&tls), "/", &[], &Pace::fast());
+    let due = format!("h3=\":{}\"; ma=86400", server.addr.port());
+    assert_eq!(seen.header("alt-svc"), Some(due.as_str()));
 }
 
 #[cfg(unix)]

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use quinn_proto::{Dir, VarInt};
 
+use super::frame3::{Frames, header, varint};
+pub use super::frame3::{put_frame, put_varint};
 use super::pace::Pace;
 use super::qpack;
 use super::quic::{Part, Quic};
@@ -76,14 +78,6 @@ struct Response {
     frames: Frames,
     /// FIN or reset was seen: nothing more is read.
     over: bool,
-}
-
-/// Octets of a stream that are no whole frame yet.
-#[derive(Default)]
-struct Frames {
-    held: Vec<u8>,
-    /// Octets of a DATA frame that have not come.
-    data: u64,
 }
 
 #[derive(Default)]
@@ -488,22 +482,6 @@ impl Response {
     }
 }
 
-impl Frames {
-    fn take_data(&mut self) -> Vec<u8> {
-        let part =
-            usize::try_from(self.data).map_or(self.held.len(), |left| left.min(self.held.len()));
-        self.data -= part as u64;
-        self.held.drain(..part).collect()
-    }
-
-    fn take_payload(&mut self, at: usize, length: u64) -> Option<Vec<u8>> {
-        let end = at.checked_add(usize::try_from(length).ok()?)?;
-        let payload = self.held.get(at..end)?.to_vec();
-        self.held.drain(..end);
-        Some(payload)
-    }
-}
-
 impl Control {
     fn push(&mut self, octets: &[u8], texts: &mut Vec<String>) {
         self.frames.held.extend_from_slice(octets);
@@ -531,41 +509,6 @@ impl Control {
                 kind => format!("FRAME {kind:#x} {length}"),
             });
         }
-    }
-}
-
-/// The header of a frame: type, length, where its payload begins.
-fn header(octets: &[u8]) -> Option<(u64, u64, usize)> {
-    let (kind, at) = varint(octets)?;
-    let (length, len) = varint(&octets[at..])?;
-    Some((kind, length, at + len))
-}
-
-/// A variable-length integer (RFC 9000 section 16), and how long it is.
-fn varint(octets: &[u8]) -> Option<(u64, usize)> {
-    let first = *octets.first()?;
-    let len = 1 << (first >> 6);
-    let mut value = u64::from(first & 0x3f);
-    for octet in octets.get(1..len)? {
-        value = value << 8 | u64::from(*octet);
-    }
-    Some((value, len))
-}
-
-/// Appends a frame.
-pub fn put_frame(out: &mut Vec<u8>, kind: u64, payload: &[u8]) {
-    put_varint(out, kind);
-    put_varint(out, payload.len() as u64);
-    out.extend_from_slice(payload);
-}
-
-/// Appends a variable-length integer, in its shortest form.
-pub fn put_varint(out: &mut Vec<u8>, value: u64) {
-    match value {
-        0..0x40 => out.push(value as u8),
-        0x40..0x4000 => out.extend_from_slice(&(value as u16 | 0x4000).to_be_bytes()),
-        0x4000..0x4000_0000 => out.extend_from_slice(&(value as u32 | 0x8000_0000).to_be_bytes()),
-        _ => out.extend_from_slice(&(value | 0xc000_0000_0000_0000).to_be_bytes()),
     }
 }
 

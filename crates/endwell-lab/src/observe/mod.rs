@@ -36,6 +36,8 @@ pub mod http2;
 
 mod qpack;
 
+mod frame3;
+
 mod quic;
 
 pub mod http3;

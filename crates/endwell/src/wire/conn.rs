@@ -130,9 +130,12 @@ pub(crate) enum Departed {
     Rst,
     /// The transport was dropped by the server loop.
     Dropped,
-    /// The peer closed a QUIC connection.
+    /// The peer closed a QUIC connection, and named an error.
     #[cfg(feature = "http3")]
     Closed,
+    /// The peer closed a QUIC connection in order.
+    #[cfg(feature = "http3")]
+    Left,
     /// Nothing more was heard of it over QUIC.
     #[cfg(feature = "http3")]
     Silent,
@@ -664,7 +667,9 @@ impl Conn {
             _ if self.read_end() => ("the client closed the connection", "fin"),
             Some(Departed::Dropped) => ("the client left", "close"),
             #[cfg(feature = "http3")]
-            Some(Departed::Closed) => ("the client closed the connection", "connection_close"),
+            Some(Departed::Closed | Departed::Left) => {
+                ("the client closed the connection", "connection_close")
+            }
             #[cfg(feature = "http3")]
             Some(Departed::Silent) => ("nothing more was heard of the client", "timeout"),
             #[cfg(feature = "http3")]

@@ -303,7 +303,7 @@ impl Respond {
         &mut self,
         body: Pin<&mut WireBody<B>>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Result<Frame<Bytes>, WireBroken>>, Gone>>
+    ) -> Poll<Result<Next, Gone>>
     where
         B: HttpBody<Data = Bytes>,
         B::Error: Into<BoxError>,
@@ -344,6 +344,9 @@ impl Respond {
         self.push_fields(matches!(written, Some(Ok(()))), "trailer section")
     }
 }
+
+/// What a body gives when it is asked.
+type Next = Option<Result<Frame<Bytes>, WireBroken>>;
 
 /// How a response's stream ends, once the client has all of it.
 enum Over {
