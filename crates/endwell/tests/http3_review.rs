@@ -487,3 +487,44 @@ fn h3_client_that_closes_early_has_not_got_what_was_never_sent() {
     let record = server.record("/large");
     assert!(!record.ending.is_complete(), "{}", record.json());
 }
+
+#[test]
+fn h3_client_that_acknowledges_late_does_not_prolong_the_drain() {
+    let server = with(Limits::default());
+    let mut connection = http3::Connection::connect(server.addr, &pace()).unwrap();
+    for _ in 0..3 {
+        connection.get("/hello", &[]).unwrap();
+        // The answer waits in the kernel: the round trip seems to take so long.
+        std::thread::sleep(Duration::from_secs(4));
+        connection.pump_for(Duration::from_millis(100));
+    }
+    server.shutdown.drain();
+    let since = Instant::now();
+    connection.vanish();
+    let stopped = server.stopped(Duration::from_secs(60));
+    println!("{stopped} {:?}", since.elapsed());
+    // The drain has 1 s, a last word 5 s.
+    assert!(
+        since.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        since.elapsed()
+    );
+}
+
+#[test]
+fn h3_goaway_of_a_client_lets_its_responses_end() {
+    let server = with(Limits::default());
+    let mut connection = http3::Connection::connect(server.addr, &narrow(20_000)).unwrap();
+    let stream = connection.get("/trailers", &[]).unwrap();
+    connection.read_until(stream, |seen| seen.status.is_some());
+    connection.write(2, &[7, 1, 0]).unwrap();
+    let seen = connection.observe(stream);
+    assert!(seen.is_complete(), "{}", seen.verdict_line());
+    assert_eq!(seen.body.len(), 300_000);
+    let closed = connection.pump_until(|it| it.ended().is_some());
+    println!(
+        "{closed} {:?} {:?}",
+        connection.ended(),
+        connection.control_frames
+    );
+}
