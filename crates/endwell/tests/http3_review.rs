@@ -1,6 +1,5 @@
 //! HTTP/3 clients that hold back what the server waits for, and messages that do not fit.
 
-#[allow(missing_docs)]
 mod support;
 
 use std::time::{Duration, Instant};
