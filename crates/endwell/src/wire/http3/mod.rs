@@ -17,6 +17,8 @@ pub(crate) mod window;
 
 mod letters;
 
+mod control;
+
 mod adapter;
 
 mod inbound;
