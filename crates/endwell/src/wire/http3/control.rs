@@ -254,7 +254,11 @@ mod tests {
             ("GOAWAY is long", &[0x07, 2, 1, 1], 0x106),
             ("GOAWAY is short", &[0x07, 1, 0x40], 0x106),
             ("4097 octets", &[0x21, 0x50, 0x01], 0x107),
-            ("2^62 octets", &[0x21, 0xff, 255, 255, 255, 255, 255, 255, 255], 0x107),
+            (
+                "2^62 octets",
+                &[0x21, 0xff, 255, 255, 255, 255, 255, 255, 255],
+                0x107,
+            ),
         ] {
             assert_eq!(given(&[OPENED, octets]), Err(code), "{what}");
         }

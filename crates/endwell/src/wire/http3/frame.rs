@@ -22,6 +22,9 @@ pub(super) mod code {
     pub(crate) const QPACK_DECOMPRESSION_FAILED: u32 = 0x200;
 }
 
+/// The largest head, whatever is configured: it has to fit into SETTINGS, and into memory.
+pub(super) const LARGEST_HEAD: usize = 1 << 30;
+
 /// The largest DATA frame: what a stalled stream keeps beyond its window, and after how many octets
 /// at least an acknowledgement is noticed.
 pub(super) const LARGEST_DATA: usize = 64 * 1024;

@@ -23,6 +23,12 @@ mod adapter;
 
 mod inbound;
 
+mod huffman;
+
+mod section;
+
+mod malformed;
+
 mod content;
 
 mod sending;
@@ -76,7 +82,7 @@ impl Session {
         let closing = Arc::<AtomicBool>::default();
         let adapter = Quic::new(quic.clone(), Arc::clone(&slot), Arc::clone(&closing));
         let h3 = server::builder()
-            .max_field_section_size(limits.head as u64)
+            .max_field_section_size(limits.head.min(frame::LARGEST_HEAD) as u64)
             // Frames and streams without meaning cost something for every client.
             .send_grease(false)
             .build(adapter)
