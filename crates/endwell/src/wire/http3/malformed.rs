@@ -195,12 +195,12 @@ mod tests {
 
     #[test]
     fn pseudo_headers_come_once_and_first() {
-        for at in 0..4 {
+        for (at, it) in HEAD.into_iter().enumerate() {
             let mut twice = HEAD.to_vec();
-            twice.push(HEAD[at]);
+            twice.push(it);
             assert_eq!(is_malformed_head(&frame(&twice)), Ok(true), "{at}");
             let mut late = HEAD.to_vec();
-            let it = late.remove(at);
+            late.remove(at);
             late.extend([("x-a", "b"), it]);
             assert_eq!(is_malformed_head(&frame(&late)), Ok(true), "{at}");
             // `cookie` of the static table stands before it, too.

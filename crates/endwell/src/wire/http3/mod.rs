@@ -6,8 +6,9 @@
 //! section 3.1), the head included; so it waits, in this order: QUIC has taken every octet; the
 //! client has acknowledged every octet, HEADERS too ([`flight`]); the grace has passed.
 //!
-//! This folder and `listen::quic` are all that knows the QUIC stack. h3 reads and writes fields and
-//! the control streams; request streams go through our own hands ([`letters`] says why).
+//! This folder and `listen::quic` are all that knows the QUIC stack. h3 reads and writes fields,
+//! reads SETTINGS and writes the control stream; request streams go through our own hands ([`letters`]
+//! says why), and what it would let pass of the rest is looked at before ([`control`], [`malformed`]).
 
 mod flight;
 
