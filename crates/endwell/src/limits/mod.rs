@@ -45,7 +45,7 @@ pub struct Limits {
     /// GOAWAY. While all places are taken, a sixteenth of it is enough.
     pub idle: Duration,
     /// Octets of a request's head; 431 beyond. Over HTTP/2 each field counts 32 more
-    /// (SETTINGS_MAX_HEADER_LIST_SIZE, RFC 9113 section 6.5.2).
+    /// (SETTINGS_MAX_HEADER_LIST_SIZE, RFC 9113 section 6.5.2). Over HTTP/3 1 GiB at most.
     pub head: usize,
     /// Octets of a request's target; 414 beyond.
     pub target: usize,
@@ -82,7 +82,7 @@ pub struct Http2Limits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Http3Limits {
     /// Streams at once (`initial_max_streams_bidi`, RFC 9000 section 18.2). A peer that opens one more
-    /// loses its connection with STREAM_LIMIT_ERROR, so none does by mistake.
+    /// loses its connection with STREAM_LIMIT_ERROR, so none does by mistake. 16 Ki at most.
     pub streams: u32,
     /// Requests that the peer cancelled, beyond as many as it let end. One more ends the connection:
     /// no new streams by GOAWAY, and what is under way may end.

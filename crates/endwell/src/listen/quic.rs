@@ -43,6 +43,9 @@ const ASK: Duration = Duration::from_secs(12);
 const STREAM_WINDOW: u32 = 512 * 1024;
 /// The same of all requests of a connection together: four that nobody reads leave no room for the heads of others.
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+/// Request streams of a client at once, whatever is configured: QUIC keeps an entry for each from the first
+/// moment of a connection.
+const STREAMS: u32 = 16 * 1024;
 /// Unidirectional streams of a client at once: HTTP/3 has three, and some clients try what is unknown.
 const CONTROL_STREAMS: u32 = 8;
 /// What the kernel may keep of datagrams that wait for us; its own default holds 150.
@@ -131,7 +134,7 @@ impl Current {
 fn configured(crypto: &Arc<QuicServerConfig>, limits: &Limits) -> quinn::ServerConfig {
     let mut transport = TransportConfig::default();
     transport
-        .max_concurrent_bidi_streams(limits.http3.streams.into())
+        .max_concurrent_bidi_streams(limits.http3.streams.min(STREAMS).into())
         .max_concurrent_uni_streams(CONTROL_STREAMS.into())
         .max_idle_timeout(IdleTimeout::try_from(SILENT).ok())
         .keep_alive_interval(Some(ASK))

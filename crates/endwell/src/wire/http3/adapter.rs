@@ -1,12 +1,12 @@
 //! A QUIC connection as h3 sees it: control streams for h3, request streams for us.
 //!
-//! Reads: streams that the client opens. Gives: to h3 its control streams, of which it reads no frame
-//! larger than [`LARGEST_CONTROL`]; to [`super::Session`] each request stream, of which h3 sees the fields.
+//! Reads: streams that the client opens. Gives: to h3 what [`Reads`] leaves of control streams; to
+//! [`super::Session`] each request stream, of which h3 sees the fields.
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -14,12 +14,9 @@ use bytes::{Buf, Bytes};
 use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, StreamId, WriteBuf};
 use quinn::{ConnectionError, ReadError, VarInt, WriteError};
 
-use super::frame::{code, varint};
+use super::control::{LARGEST_CONTROL, Reads, Violation};
+use super::frame::code;
 use super::letters::Letters;
-
-/// The largest frame that h3 reads of a control stream. It keeps each until it is whole; SETTINGS has
-/// a dozen integers.
-const LARGEST_CONTROL: u64 = 4 * 1024;
 
 /// A request stream that has been opened.
 pub(super) struct Opened {
@@ -44,6 +41,8 @@ pub(super) struct Quic {
     slot: Slot,
     /// No request is taken any more.
     closing: Arc<AtomicBool>,
+    /// How many request streams the client has opened.
+    opened: Arc<AtomicU64>,
 }
 
 impl Quic {
@@ -55,6 +54,7 @@ impl Quic {
             quic,
             slot,
             closing,
+            opened: Arc::default(),
         }
     }
 }
@@ -80,7 +80,8 @@ impl quic::Connection<Bytes> for Quic {
         let accepted = ready!(self.controls.as_mut().poll(cx));
         self.controls = control(&self.quic);
         let recv = accepted.map_err(lost)?;
-        Poll::Ready(Ok(Control::new(recv, self.quic.clone())))
+        let requests = Arc::clone(&self.opened);
+        Poll::Ready(Ok(Control::new(recv, self.quic.clone(), requests)))
     }
 
     fn poll_accept_bidi(
@@ -91,6 +92,7 @@ impl quic::Connection<Bytes> for Quic {
             let accepted = ready!(self.requests.as_mut().poll(cx));
             self.requests = request(&self.quic);
             let (mut send, mut recv) = accepted.map_err(lost)?;
+            self.opened.fetch_add(1, Ordering::Relaxed);
             if self.closing.load(Ordering::Acquire) {
                 // GOAWAY has said that nobody looks at it: it may be sent again.
                 let _ = recv.stop(code::REQUEST_REJECTED.into());
@@ -238,49 +240,39 @@ impl quic::SendStream<Bytes> for Sent {
 pub(super) struct Control {
     recv: quinn::RecvStream,
     quic: quinn::Connection,
+    /// Octets that were read and not looked at.
+    unread: Bytes,
     reads: Reads,
-}
-
-/// Where in a unidirectional stream the next octet stands.
-enum Reads {
-    /// In the type of the stream.
-    Type([u8; 8], usize),
-    /// In the header of a frame.
-    Header([u8; 16], usize),
-    /// In a frame that has so many octets more.
-    Frame(u64),
-    /// In a stream that has no frames.
-    Other,
+    requests: Arc<AtomicU64>,
 }
 
 impl Control {
-    fn new(recv: quinn::RecvStream, quic: quinn::Connection) -> Self {
+    fn new(recv: quinn::RecvStream, quic: quinn::Connection, requests: Arc<AtomicU64>) -> Self {
         Self {
             recv,
             quic,
-            reads: Reads::Type([0; 8], 0),
+            unread: Bytes::new(),
+            reads: Reads::new(),
+            requests,
         }
     }
-}
 
-impl quic::RecvStream for Control {
-    type Buf = Bytes;
+    /// Ends the connection.
+    fn violate(&self, violation: &Violation) -> StreamErrorIncoming {
+        let Violation(code, why) = *violation;
+        self.quic.close(code.into(), why.as_bytes());
+        StreamErrorIncoming::ConnectionErrorIncoming {
+            connection_error: lost(ConnectionError::LocallyClosed),
+        }
+    }
 
-    fn poll_data(
+    fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
-        let read = pin!(self.recv.read_chunk(LARGEST_CONTROL as usize, true));
+        let read = pin!(self.recv.read_chunk(LARGEST_CONTROL, true));
         Poll::Ready(match ready!(read.poll(cx)) {
-            Ok(None) => Ok(None),
-            Ok(Some(chunk)) if self.reads.allow(&chunk.bytes) => Ok(Some(chunk.bytes)),
-            Ok(Some(_)) => {
-                let why = "a control frame is too long";
-                self.quic.close(code::EXCESSIVE_LOAD.into(), why.as_bytes());
-                Err(StreamErrorIncoming::ConnectionErrorIncoming {
-                    connection_error: lost(ConnectionError::LocallyClosed),
-                })
-            }
+            Ok(chunk) => Ok(chunk.map(|chunk| chunk.bytes)),
             Err(ReadError::Reset(code)) => Err(StreamErrorIncoming::StreamTerminated {
                 error_code: code.into_inner(),
             }),
@@ -292,6 +284,37 @@ impl quic::RecvStream for Control {
             Err(error) => Err(StreamErrorIncoming::Unknown(Box::new(error))),
         })
     }
+}
+
+impl quic::RecvStream for Control {
+    type Buf = Bytes;
+
+    fn poll_data(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
+        if self.unread.is_empty() {
+            match ready!(self.poll_read(cx))? {
+                Some(octets) => self.unread = octets,
+                None if self.reads.is_between() => return Poll::Ready(Ok(None)),
+                None => {
+                    let why = "the stream ended inside of a frame";
+                    let error = self.violate(&Violation(code::FRAME_ERROR, why));
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+        let requests = self.requests.load(Ordering::Relaxed);
+        match self.reads.read(&mut self.unread, requests) {
+            Ok(Some(piece)) => Poll::Ready(Ok(Some(piece))),
+            Ok(None) => {
+                // A client that sends on and on is not the only one who has a turn.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Err(violation) => Poll::Ready(Err(self.violate(&violation))),
+        }
+    }
 
     fn stop_sending(&mut self, code: u64) {
         if let Ok(code) = VarInt::from_u64(code) {
@@ -301,49 +324,6 @@ impl quic::RecvStream for Control {
 
     fn recv_id(&self) -> StreamId {
         stream_id(self.recv.id())
-    }
-}
-
-impl Reads {
-    /// Follows the frames in what was read; `false` if one says that it is too long.
-    fn allow(&mut self, mut octets: &[u8]) -> bool {
-        while let Some((octet, rest)) = octets.split_first() {
-            match self {
-                Self::Type(header, have) => {
-                    header[*have] = *octet;
-                    *have += 1;
-                    octets = rest;
-                    if let Some((kind, _)) = varint(&header[..*have]) {
-                        // RFC 9114 section 6.2.1: only a control stream has frames that we read.
-                        *self = match kind {
-                            0 => Self::Header([0; 16], 0),
-                            _ => Self::Other,
-                        };
-                    }
-                }
-                Self::Header(header, have) => {
-                    header[*have] = *octet;
-                    *have += 1;
-                    octets = rest;
-                    let header = &header[..*have];
-                    let length = varint(header).and_then(|(_, at)| varint(&header[at..]));
-                    if let Some((length, _)) = length {
-                        if length > LARGEST_CONTROL {
-                            return false;
-                        }
-                        *self = Self::Frame(length);
-                    }
-                }
-                Self::Frame(0) => *self = Self::Header([0; 16], 0),
-                Self::Frame(left) => {
-                    let part = octets.len().min(*left as usize);
-                    *left -= part as u64;
-                    octets = &octets[part..];
-                }
-                Self::Other => return true,
-            }
-        }
-        true
     }
 }
 
@@ -358,25 +338,5 @@ fn lost(error: ConnectionError) -> ConnectionErrorIncoming {
             error_code: close.error_code.into_inner(),
         },
         error => ConnectionErrorIncoming::Undefined(Arc::new(error)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn allows(octets: &[&[u8]]) -> bool {
-        let mut reads = Reads::Type([0; 8], 0);
-        octets.iter().all(|part| reads.allow(part))
-    }
-
-    #[test]
-    fn control_frames_have_a_limit_and_other_streams_have_no_frames() {
-        let settings: &[u8] = &[0x00, 0x04, 0x02, 0x06, 0x20];
-        assert!(allows(&[settings, &[0x07, 0x01, 0x00]]));
-        assert!(allows(&[settings, &[0x07], &[0x50], &[0x00]]), "4096");
-        assert!(!allows(&[settings, &[0x07, 0x50, 0x01]]), "4097");
-        assert!(!allows(&[&[0x40], &[0x00], &[0x21, 0xff], &[0xff; 7]]));
-        assert!(allows(&[&[0x02], &[0xff; 64]]), "the encoder's stream");
     }
 }

@@ -14,6 +14,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use super::frame::code;
 use super::inbound::{Broken, Inbound, Piece};
 use super::letters::Letters;
+use super::malformed::are_malformed_trailers;
+use super::section::Undecodable;
 
 /// The content of a request that came over HTTP/3.
 ///
@@ -146,6 +148,7 @@ impl Source {
             Piece::End => Poll::Ready(self.is_whole().err().map(Err)),
             Piece::Fields(frame) => {
                 self.is_whole()?;
+                self.check(&frame)?;
                 self.letters.put(frame);
                 self.letters.end();
                 let trailers = self.trailers(cx);
@@ -178,6 +181,21 @@ impl Source {
                 received: self.received,
                 missing,
             }),
+        }
+    }
+
+    /// Whether the application may see these trailers.
+    fn check(&mut self, frame: &[u8]) -> Result<(), Http3ContentError> {
+        match are_malformed_trailers(frame) {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                self.inbound.stop(code::MESSAGE_ERROR);
+                Err(Http3ContentError::Malformed("the trailers"))
+            }
+            Err(Undecodable(why)) => {
+                self.inbound.violate(code::QPACK_DECOMPRESSION_FAILED, why);
+                Err(Http3ContentError::Malformed(why))
+            }
         }
     }
 

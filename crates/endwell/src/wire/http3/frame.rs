@@ -12,11 +12,18 @@ pub(super) mod code {
     pub(crate) const FRAME_UNEXPECTED: u32 = 0x105;
     pub(crate) const FRAME_ERROR: u32 = 0x106;
     pub(crate) const EXCESSIVE_LOAD: u32 = 0x107;
+    pub(crate) const ID_ERROR: u32 = 0x108;
+    pub(crate) const MISSING_SETTINGS: u32 = 0x10a;
     pub(crate) const REQUEST_REJECTED: u32 = 0x10b;
     pub(crate) const REQUEST_CANCELLED: u32 = 0x10c;
     pub(crate) const REQUEST_INCOMPLETE: u32 = 0x10d;
     pub(crate) const MESSAGE_ERROR: u32 = 0x10e;
+    /// RFC 9204 section 6.
+    pub(crate) const QPACK_DECOMPRESSION_FAILED: u32 = 0x200;
 }
+
+/// The largest head, whatever is configured: it has to fit into SETTINGS, and into memory.
+pub(super) const LARGEST_HEAD: usize = 1 << 30;
 
 /// The largest DATA frame: what a stalled stream keeps beyond its window, and after how many octets
 /// at least an acknowledgement is noticed.

@@ -10,7 +10,10 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::frame::{DATA, HEADERS, code, varint};
+use super::frame::{DATA, HEADERS, LARGEST_HEAD, code, varint};
+
+/// What is set aside for fields of which nothing has come.
+const AT_ONCE: usize = 4 * 1024;
 
 /// A part of a request.
 #[derive(Debug)]
@@ -66,7 +69,7 @@ impl Inbound {
             quic,
             unread: Bytes::new(),
             state: START,
-            limit,
+            limit: limit.min(LARGEST_HEAD),
             heads: 0,
             over: false,
         }
@@ -164,7 +167,7 @@ impl Inbound {
                 }
                 self.heads += 1;
                 let whole = at + len + length;
-                let mut fields = BytesMut::with_capacity(whole);
+                let mut fields = BytesMut::with_capacity(whole.min(AT_ONCE));
                 fields.extend_from_slice(&header[..at + len]);
                 Ok(Some(State::Fields(fields, whole)))
             }
@@ -200,6 +203,12 @@ impl Inbound {
             Err(quinn::ReadError::Reset(code)) => Err(Broken::Reset(code.into_inner())),
             Err(_) => Err(Broken::Lost),
         })
+    }
+
+    /// The client has broken the protocol: the connection ends with this code.
+    pub(super) fn violate(&mut self, code: u32, why: &str) {
+        self.over = true;
+        self.quic.close(code.into(), why.as_bytes());
     }
 
     /// Asks the client to send no more.

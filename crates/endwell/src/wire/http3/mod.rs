@@ -6,8 +6,9 @@
 //! section 3.1), the head included; so it waits, in this order: QUIC has taken every octet; the
 //! client has acknowledged every octet, HEADERS too ([`flight`]); the grace has passed.
 //!
-//! This folder and `listen::quic` are all that knows the QUIC stack. h3 reads and writes fields and
-//! the control streams; request streams go through our own hands ([`letters`] says why).
+//! This folder and `listen::quic` are all that knows the QUIC stack. h3 reads and writes fields,
+//! reads SETTINGS and writes the control stream; request streams go through our own hands ([`letters`]
+//! says why), and what it would let pass of the rest is looked at before ([`control`], [`malformed`]).
 
 mod flight;
 
@@ -17,9 +18,17 @@ pub(crate) mod window;
 
 mod letters;
 
+mod control;
+
 mod adapter;
 
 mod inbound;
+
+mod huffman;
+
+mod section;
+
+mod malformed;
 
 mod content;
 
@@ -74,7 +83,7 @@ impl Session {
         let closing = Arc::<AtomicBool>::default();
         let adapter = Quic::new(quic.clone(), Arc::clone(&slot), Arc::clone(&closing));
         let h3 = server::builder()
-            .max_field_section_size(limits.head as u64)
+            .max_field_section_size(limits.head.min(frame::LARGEST_HEAD) as u64)
             // Frames and streams without meaning cost something for every client.
             .send_grease(false)
             .build(adapter)

@@ -14,9 +14,7 @@ use bytes::Bytes;
 use endwell_core::{Cause, Framing, Kind};
 use h3::error::StreamError;
 use h3::server::{RequestResolver, RequestStream};
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderName, TE, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONTENT_LENGTH, DATE, EXPECT, TE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, response};
 use http_body::{Body as HttpBody, Frame};
 use tower_service::Service;
@@ -26,6 +24,8 @@ use super::content::{Http3Content, Wanted};
 use super::frame::{CONTINUE, LATE, TOO_LARGE, code};
 use super::inbound::{Broken, Inbound, Piece};
 use super::letters::Letters;
+use super::malformed::{CONNECTION_SPECIFIC, is_malformed_head};
+use super::section::Undecodable;
 use super::sending::{Gone, Sending};
 use super::window::Window;
 use crate::limits::Limits;
@@ -101,8 +101,12 @@ impl Stream {
         let mut sending = Sending::new(send, Arc::clone(&conn), quic.clone(), window);
         let mut inbound = Inbound::new(recv, quic.clone(), limits.head);
         let piece = tokio::time::timeout(limits.head_timeout, poll_fn(|cx| inbound.poll_next(cx)));
-        match piece.await {
-            Ok(Ok(Piece::Fields(frame))) => letters.put(frame),
+        let malformed = match piece.await {
+            Ok(Ok(Piece::Fields(frame))) => {
+                let malformed = is_malformed_head(&frame);
+                letters.put(frame);
+                malformed
+            }
             Ok(Ok(Piece::Data(_) | Piece::End)) => {
                 sending.reset(code::REQUEST_INCOMPLETE.into());
                 return None;
@@ -120,7 +124,14 @@ impl Stream {
                 answer_by_server(sending, Bytes::from_static(LATE)).await;
                 return None;
             }
-        }
+        };
+        let malformed = match malformed {
+            Ok(malformed) => malformed,
+            Err(Undecodable(why)) => {
+                inbound.violate(code::QPACK_DECOMPRESSION_FAILED, why);
+                return None;
+            }
+        };
         // h3 has the whole frame: it needs not wait.
         let resolved = at_once(resolver.resolve_request());
         if let Some(Err(StreamError::ConnectionError { .. })) = &resolved {
@@ -129,7 +140,7 @@ impl Stream {
             return None;
         }
         let Some(Ok((request, stream))) = resolved else {
-            if let Some(head) = letters.take().pop() {
+            if !malformed && let Some(head) = letters.take().pop() {
                 // Its fields are more than may be: 431, RFC 6585 section 5.
                 inbound.stop(code::EXCESSIVE_LOAD);
                 answer_by_server(sending, head).await;
@@ -140,7 +151,7 @@ impl Stream {
             sending.reset(refused);
             return None;
         };
-        if is_malformed(request.headers()) {
+        if malformed || is_malformed(request.headers()) {
             inbound.stop(code::MESSAGE_ERROR);
             sending.reset(code::MESSAGE_ERROR.into());
             return None;
@@ -399,22 +410,8 @@ where
     }
 }
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-/// Fields of HTTP/1's connections.
-const CONNECTION_SPECIFIC: [HeaderName; 5] = [
-    CONNECTION,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
-
-/// Whether h3 let pass what RFC 9114 sections 4.1.2 and 4.2 call malformed.
+/// Whether values are what RFC 9114 sections 4.1.2 and 4.2 call malformed.
 fn is_malformed(headers: &HeaderMap) -> bool {
-    let connection = CONNECTION_SPECIFIC
-        .iter()
-        .any(|name| headers.contains_key(name));
     let te = headers.get_all(TE).iter().any(|te| te != "trailers");
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let length = lengths.next();
@@ -423,7 +420,7 @@ fn is_malformed(headers: &HeaderMap) -> bool {
             let digits = length.as_bytes();
             digits.is_empty() || digits.len() > 18 || !digits.iter().all(u8::is_ascii_digit)
         });
-    connection || te || bad_length
+    te || bad_length
 }
 
 /// The output of a future that has nothing to wait for.
@@ -437,6 +434,8 @@ fn at_once<F: Future>(future: F) -> Option<F::Output> {
 
 #[cfg(test)]
 mod tests {
+    use http::header::HeaderName;
+
     use super::*;
 
     fn malformed(fields: &[(&'static str, &'static str)]) -> bool {
@@ -448,11 +447,9 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_connections_and_bad_lengths_are_malformed() {
+    fn bad_lengths_and_codings_are_malformed() {
         assert!(!malformed(&[("te", "trailers"), ("content-length", "0")]));
         assert!(malformed(&[("te", "gzip")]));
-        assert!(malformed(&[("connection", "close")]));
-        assert!(malformed(&[("transfer-encoding", "chunked")]));
         for bad in ["", "-1", "+1", "1,1", "0x1", "9999999999999999999"] {
             assert!(malformed(&[("content-length", bad)]), "{bad}");
         }
