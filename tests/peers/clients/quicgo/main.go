@@ -211,6 +211,8 @@ func run(ask asked, hold func(), stay func(answer)) answer {
 
 func main() {
 	lines := bufio.NewScanner(os.Stdin)
+	// Hundreds of streams are more than a scanner takes by itself.
+	lines.Buffer(nil, 16<<20)
 	say := func(what any) {
 		line, err := json.Marshal(what)
 		if err != nil {
