@@ -1,10 +1,11 @@
 """Asks over HTTP/3 with aioquic, as each line of the input says (quic.Http3).
 
-Argument: the folder of the packages. A line is `{"streams": [{"url", "save", "after", "leaves", "headers"}],
-"window", "hold", "stay"}`: requests of one connection. `after` is the number of the stream whose end is waited for,
-`leaves` the octets after which the stream is stopped, `window` the octets that may be on their way. With `hold`,
-nothing more is read from the network when the first octet of a body has come, until the next line. With `stay`, the
-connection is closed only at the next line, after an answer that says so; another answer follows.
+Argument: the folder of the packages. A line is `{"streams": [{"url", "save", "after", "leaves", "closes",
+"headers"}], "window", "hold", "stay"}`: requests of one connection. `after` is the number of the stream whose end is
+waited for, `leaves` the octets after which the stream is stopped, `closes` those after which the connection is closed,
+`window` the octets that may be on their way. With `hold`, nothing more is read from the network when the first octet of
+a body has come, until the next line. With `stay`, the connection is closed only at the next line, after an answer that
+says so; another answer follows.
 
 The answer is `{"streams": [{"status", "error", "message", "trailers", "saved"}], "closed", "stays"}`: what the wire
 said, no more.
@@ -128,6 +129,10 @@ class Http3(QuicConnectionProtocol):
             if leaves is not None and len(stream.body) >= leaves:
                 self._quic.stop_stream(part.stream_id, ErrorCode.H3_REQUEST_CANCELLED)
                 stream.end("left")
+            closes = stream.asked.get("closes")
+            if closes is not None and len(stream.body) >= closes:
+                stream.end("left")
+                self.close(ErrorCode.H3_NO_ERROR)
 
 
 def hold():

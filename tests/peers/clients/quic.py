@@ -22,6 +22,8 @@ class Stream:
     after: int | None = None
     # The octets after which it is stopped.
     leaves: int | None = None
+    # The octets after which the whole connection is closed.
+    closes: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
 

@@ -42,6 +42,7 @@ def tests(peers: Peers) -> list[Test]:
                     lambda c=client, k=case, w=window, n=f"{name}/beside/{width}/{case}": beside(peers, c, k, w, n)))
             found.append(Test(
                 f"{name}/leaves/{width}", name, lambda c=client, w=window: leaves(peers, c, w)))
+        found.append(Test(f"{name}/closes", name, lambda c=client: closes(peers, c)))
         if client.library == "quic-go":
             found.append(Test(f"{name}/stands", name, lambda c=client: stands(peers, c)))
             found.append(Test(f"{name}/late", name, lambda c=client: late(peers, c)))
@@ -186,6 +187,18 @@ def leaves(peers: Peers, client: Http3, window: int | None) -> None:
                     f" {record['octets_produced']} produced by the record")
     if wrong:
         raise Wrong("\n".join(wrong))
+
+
+def closes(peers: Peers, client: Http3) -> None:
+    """A client that closes its connection in order, but in the middle of a body, has left: the record says so."""
+    server, ids = peers.server, [peers.ids.next() for _ in range(2)]
+    body = good(LARGEST)
+    streams = [Stream(server.url(True) + body.target(id), closes=TAKES if id == ids[0] else None) for id in ids]
+    connection = client.connect(streams)
+    told = [[(record["ending"], record["error_type"]) for record in server.records(id)] for id in ids]
+    if told != [[("cancelled", "client_gone")]] * 2:
+        came = [len(seen.octets) for seen in connection.seen]
+        raise Wrong(f"the records say {told}, both were left: {came} octets of {LARGEST} came")
 
 
 def stands(peers: Peers, client: Http3) -> None:

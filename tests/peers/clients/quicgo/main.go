@@ -26,6 +26,7 @@ type request struct {
 	Save    string            `json:"save"`
 	After   *int              `json:"after"`
 	Leaves  *int              `json:"leaves"`
+	Closes  *int              `json:"closes"`
 	Headers map[string]string `json:"headers"`
 }
 
@@ -53,6 +54,7 @@ type answer struct {
 // One connection and what it is asked for.
 type session struct {
 	client *http3.ClientConn
+	close  func()
 	ended  []chan struct{}
 	hold   func()
 	once   sync.Once
@@ -123,7 +125,14 @@ func (s *session) fetch(ctx context.Context, ask request, hold func()) (body []b
 	// Before the end of the body, this is what quic-go has for "stop sending".
 	defer response.Body.Close()
 	answer.Status = &response.StatusCode
-	body, left, err := s.read(response, ask.Leaves, hold)
+	upto := ask.Leaves
+	if ask.Closes != nil {
+		upto = ask.Closes
+	}
+	body, left, err := s.read(response, upto, hold)
+	if left && ask.Closes != nil {
+		s.close()
+	}
 	if left {
 		text := "left"
 		answer.Error = &text
@@ -178,7 +187,9 @@ func run(ask asked, hold func(), stay func(answer)) answer {
 		return failed(ask, err)
 	}
 	transport := &http3.Transport{DisableCompression: true}
-	session := &session{client: transport.NewClientConn(connection), ended: make([]chan struct{}, len(ask.Streams))}
+	goodbye := func() { connection.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "") }
+	session := &session{
+		client: transport.NewClientConn(connection), close: goodbye, ended: make([]chan struct{}, len(ask.Streams))}
 	if ask.Hold {
 		session.hold = hold
 	}
@@ -205,12 +216,14 @@ func run(ask asked, hold func(), stay func(answer)) answer {
 		found.Stays = false
 	}
 	// At once, as who has what he wanted does: before the last octets are acknowledged.
-	connection.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
+	goodbye()
 	return found
 }
 
 func main() {
 	lines := bufio.NewScanner(os.Stdin)
+	// Hundreds of streams are more than a scanner takes by itself.
+	lines.Buffer(nil, 16<<20)
 	say := func(what any) {
 		line, err := json.Marshal(what)
 		if err != nil {

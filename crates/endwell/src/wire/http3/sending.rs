@@ -379,14 +379,11 @@ pub(super) fn note_lost(conn: &Conn, error: &ConnectionError) {
 
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
-
-    use quinn::crypto::rustls::QuicClientConfig;
+    use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
     use quinn::{ClientConfig, Connection, Endpoint, ReadToEndError};
     use rustls::RootCertStore;
 
     use super::*;
-    use crate::limits::Limits;
     use crate::wire::http3::Session;
 
     /// A stream of a server, and the client that reads it. The endpoints live as long as both.
@@ -394,20 +391,18 @@ mod tests {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
         let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+        let mut server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![made.cert.der().clone()], key)
             .unwrap();
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let mut listener = crate::listen_quic(udp, Arc::new(server)).unwrap();
+        server.alpn_protocols = vec![b"h3".to_vec()];
+        let crypto = Arc::new(QuicServerConfig::try_from(server).unwrap());
+        let config = quinn::ServerConfig::with_crypto(crypto);
+        let listener = Endpoint::server(config, "127.0.0.1:0".parse().unwrap()).unwrap();
         let addr = listener.local_addr().unwrap();
-        let accepted = tokio::spawn(async move {
-            let knock = listener.accept().await.unwrap();
-            let greeting = listener.admit(knock, &Arc::new(Limits::default()));
-            greeting.unwrap().connected().await.unwrap()
-        });
+        let accepted = tokio::spawn(async move { listener.accept().await.unwrap().await.unwrap() });
 
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();
