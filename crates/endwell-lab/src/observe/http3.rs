@@ -101,10 +101,18 @@ impl Connection {
     /// # Errors
     /// No handshake within the pace's deadline.
     pub fn connect(addr: SocketAddr, pace: &Pace) -> io::Result<Self> {
-        let mut quic = Quic::connect(addr, &ClientTls::new(&["h3"]), pace)?;
-        let control = quic.open(Dir::Uni).ok_or(io::ErrorKind::QuotaExceeded)?;
         // Type 0, SETTINGS (4) without a setting: no dynamic table.
-        quic.write(control, &[0, 4, 0], Instant::now() + pace.deadline)?;
+        Self::connect_saying(addr, pace, &[0, 4, 0])
+    }
+
+    /// Connects and writes these octets on the first unidirectional stream.
+    ///
+    /// # Errors
+    /// As [`Connection::connect`].
+    pub fn connect_saying(addr: SocketAddr, pace: &Pace, control: &[u8]) -> io::Result<Self> {
+        let mut quic = Quic::connect(addr, &ClientTls::new(&["h3"]), pace)?;
+        let id = quic.open(Dir::Uni).ok_or(io::ErrorKind::QuotaExceeded)?;
+        quic.write(id, control, Instant::now() + pace.deadline)?;
         Ok(Self {
             quic,
             pace: pace.clone(),
