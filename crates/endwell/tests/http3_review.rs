@@ -67,79 +67,6 @@ fn narrow(window: u32) -> Pace {
     }
 }
 
-/// How long the server takes to stop while the client lives and reads nothing.
-fn stops_within(server: &Server, connection: &mut http3::Connection, most: Duration) -> bool {
-    let since = Instant::now();
-    while since.elapsed() < most {
-        connection.pump_unread(Duration::from_millis(20));
-        if server.stopped(Duration::from_millis(1)) {
-            println!("stopped after {:?}", since.elapsed());
-            return true;
-        }
-    }
-    false
-}
-
-/// The window into which SETTINGS just fit.
-fn settings_fit() -> u32 {
-    for window in 3..64 {
-        let server = with(Limits {
-            head_timeout: Duration::from_millis(500),
-            ..Limits::default()
-        });
-        let mut connection = http3::Connection::connect(server.addr, &narrow(window)).unwrap();
-        connection.get("/pending", &[]).unwrap();
-        connection.pump_unread(Duration::from_millis(400));
-        if server.controls.connections().requests == 1 {
-            return window;
-        }
-    }
-    panic!("no window is wide enough")
-}
-
-#[test]
-fn h3_goaway_without_room_does_not_hold_a_server_that_stops() {
-    let window = settings_fit();
-    println!("SETTINGS fit into {window}");
-    let server = with(Limits {
-        http3: Http3Limits {
-            cancelled: 5,
-            ..Http3Limits::default()
-        },
-        ..Limits::default()
-    });
-    let mut connection = http3::Connection::connect(server.addr, &narrow(window)).unwrap();
-    for _ in 0..100 {
-        let stream = connection.get("/pending", &[]).unwrap();
-        connection.pump_unread(Duration::from_millis(3));
-        connection.cancel(stream);
-        connection.pump_unread(Duration::from_millis(3));
-    }
-    println!("{:?}", server.controls.connections());
-    server.shutdown.now();
-    assert!(stops_within(
-        &server,
-        &mut connection,
-        Duration::from_secs(45)
-    ));
-}
-
-#[test]
-fn h3_settings_without_room_do_not_hold_a_server_that_stops() {
-    let server = with(Limits {
-        head_timeout: Duration::from_secs(60),
-        ..Limits::default()
-    });
-    let mut connection = http3::Connection::connect(server.addr, &narrow(1)).unwrap();
-    connection.pump_unread(Duration::from_millis(300));
-    server.shutdown.now();
-    assert!(stops_within(
-        &server,
-        &mut connection,
-        Duration::from_secs(20)
-    ));
-}
-
 #[test]
 fn h3_trailers_that_the_client_does_not_take_cost_no_octet() {
     let server = with(Limits::default());
@@ -485,29 +412,6 @@ fn h3_client_that_closes_early_has_not_got_what_was_never_sent() {
     let _ = stream;
     let record = server.record("/large");
     assert!(!record.ending.is_complete(), "{}", record.json());
-}
-
-#[test]
-fn h3_client_that_acknowledges_late_does_not_prolong_the_drain() {
-    let server = with(Limits::default());
-    let mut connection = http3::Connection::connect(server.addr, &pace()).unwrap();
-    for _ in 0..3 {
-        connection.get("/hello", &[]).unwrap();
-        // The answer waits in the kernel: the round trip seems to take so long.
-        std::thread::sleep(Duration::from_secs(4));
-        connection.pump_for(Duration::from_millis(100));
-    }
-    server.shutdown.drain();
-    let since = Instant::now();
-    connection.vanish();
-    let stopped = server.stopped(Duration::from_secs(60));
-    println!("{stopped} {:?}", since.elapsed());
-    // The drain has 1 s, a last word 5 s.
-    assert!(
-        since.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        since.elapsed()
-    );
 }
 
 #[test]

@@ -38,10 +38,11 @@ const SILENT: Duration = Duration::from_secs(30);
 /// How often a client is asked whether it is there: twice before it counts as gone.
 const ASK: Duration = Duration::from_secs(12);
 
-/// Octets of a request's content that are received before the application asks for them: 5 MiB a second
+/// Octets of a request's content that are received before the application asks for them: 2.5 MiB a second
 /// at a round trip of 100 ms.
-const STREAM_WINDOW: u32 = 512 * 1024;
-/// The same of all requests of a connection together: four that nobody reads leave no room for the heads of others.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// The same of all requests of a connection together. Heads need it, too, and QUIC has none of their own: eight
+/// requests whose content nobody reads leave no room for the heads of others.
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 /// Unidirectional streams of a client at once: HTTP/3 has three, and some clients try what is unknown.
 const CONTROL_STREAMS: u32 = 8;
@@ -223,6 +224,16 @@ pub(crate) struct Knock {
 impl Knock {
     pub(crate) fn remote(&self) -> SocketAddr {
         self.incoming.remote_address()
+    }
+
+    /// Whether it has shown that it has its address.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.incoming.remote_address_validated()
+    }
+
+    /// Asks it to come again with a proof that it has its address (Retry).
+    pub(crate) fn prove(self) {
+        let _ = self.incoming.retry();
     }
 
     /// Refuses it: it is told, and holds nothing.
