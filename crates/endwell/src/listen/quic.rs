@@ -200,6 +200,12 @@ impl QuicListener {
         })
     }
 
+    /// What a test closes, as if the socket were lost.
+    #[cfg(test)]
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
+    }
+
     /// Waits until every connection has been closed, and its client told.
     pub(crate) async fn closed(self) {
         self.endpoint.set_server_config(None);

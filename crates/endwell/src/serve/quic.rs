@@ -59,6 +59,10 @@ impl<S> Serve<S> {
     /// Responses over TLS tell clients of it (`Alt-Svc`, RFC 7838), unless the application has set
     /// that field itself.
     ///
+    /// # Errors
+    /// The server's future ends with an error (`NotConnected`) if the UDP socket was lost: without TCP at once,
+    /// else when the server has stopped.
+    ///
     /// # On the wire
     /// - HTTP/3: a failed response ends with RESET_STREAM after its last octet was acknowledged; see
     ///   [`listen_quic`](crate::listen_quic) for what a client may take.
@@ -166,4 +170,30 @@ where
     B::Error: Into<BoxError>,
 {
     Serve::on(None, app).quic(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_whose_socket_is_lost_ends_with_an_error() {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let listener = crate::listen_quic(udp, Arc::new(tls)).unwrap();
+        let endpoint = listener.endpoint();
+        let served = tokio::spawn(serve_quic(listener, axum::Router::new()).into_future());
+        endpoint.close(0_u32.into(), b"");
+        let error = served.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotConnected);
+        assert!(error.to_string().contains("HTTP/3"), "{error}");
+    }
 }
