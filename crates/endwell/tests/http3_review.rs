@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{any, get};
 use bytes::Bytes;
-use endwell::{Http3Limits, Limits};
+use endwell::Limits;
 use endwell_lab::observe::{Pace, http3};
 use support::{Server, Setup};
 

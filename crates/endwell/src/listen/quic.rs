@@ -248,6 +248,9 @@ impl Knock {
     }
 }
 
+/// A connection that has shaken hands.
+pub(crate) type Connected = Connection;
+
 /// A handshake under way.
 pub(crate) struct Greeting {
     connecting: Connecting,
@@ -256,7 +259,7 @@ pub(crate) struct Greeting {
 
 impl Greeting {
     /// The connection, if its handshake is done in time.
-    pub(crate) async fn connected(self) -> Option<Connection> {
+    pub(crate) async fn connected(self) -> Option<Connected> {
         let connected = tokio::time::timeout(HANDSHAKE, self.connecting).await;
         connected.ok()?.ok()
     }

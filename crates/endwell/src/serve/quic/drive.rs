@@ -26,7 +26,7 @@ use super::super::watch::{Late, Watch};
 use super::super::{Stop, reached};
 use crate::layer::{Endings, Settings};
 use crate::limits::{Limits, Place, Places};
-use crate::listen::quic::Greeting;
+use crate::listen::quic::{Connected, Greeting};
 use crate::producer::BoxError;
 use crate::wire::conn::Conn;
 use crate::wire::http3::{End, Http3Content, Session, Stream};
@@ -94,7 +94,7 @@ impl Connection {
     }
 
     /// Says SETTINGS, for which a client may leave no room.
-    async fn start(&mut self, quic: quinn::Connection, conn: &Arc<Conn>) -> Option<Session> {
+    async fn start(&mut self, quic: Connected, conn: &Arc<Conn>) -> Option<Session> {
         let started = Session::start(quic.clone(), Arc::clone(conn), Arc::clone(&self.limits));
         let mut started = pin!(timeout(self.limits.head_timeout, started));
         // It is closed before what was begun is dropped: a control stream must not end first.
