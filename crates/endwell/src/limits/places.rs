@@ -107,6 +107,12 @@ impl Places {
         })
     }
 
+    /// Whether the next place of a client may be its last, or it has one already.
+    #[cfg(feature = "http3")]
+    pub(crate) fn is_scarce(&self, client: IpAddr, per_client: Option<usize>) -> bool {
+        per_client.is_some_and(|limit| limit <= 1 || self.clients().contains_key(&network(client)))
+    }
+
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::Acquire)
     }

@@ -38,10 +38,11 @@ const SILENT: Duration = Duration::from_secs(30);
 /// How often a client is asked whether it is there: twice before it counts as gone.
 const ASK: Duration = Duration::from_secs(12);
 
-/// Octets of a request's content that are received before the application asks for them: 5 MiB a second
+/// Octets of a request's content that are received before the application asks for them: 2.5 MiB a second
 /// at a round trip of 100 ms.
-const STREAM_WINDOW: u32 = 512 * 1024;
-/// The same of all requests of a connection together: four that nobody reads leave no room for the heads of others.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// The same of all requests of a connection together. Heads need it, too, and QUIC has none of their own: eight
+/// requests whose content nobody reads leave no room for the heads of others.
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 /// Request streams of a client at once, whatever is configured: QUIC keeps an entry for each from the first
 /// moment of a connection.
@@ -202,6 +203,12 @@ impl QuicListener {
         })
     }
 
+    /// What a test closes, as if the socket were lost.
+    #[cfg(test)]
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
+    }
+
     /// Waits until every connection has been closed, and its client told.
     pub(crate) async fn closed(self) {
         self.endpoint.set_server_config(None);
@@ -228,11 +235,24 @@ impl Knock {
         self.incoming.remote_address()
     }
 
+    /// Whether it has shown that it has its address.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.incoming.remote_address_validated()
+    }
+
+    /// Asks it to come again with a proof that it has its address (Retry).
+    pub(crate) fn prove(self) {
+        let _ = self.incoming.retry();
+    }
+
     /// Refuses it: it is told, and holds nothing.
     pub(crate) fn refuse(self) {
         self.incoming.refuse();
     }
 }
+
+/// A connection that has shaken hands.
+pub(crate) type Connected = Connection;
 
 /// A handshake under way.
 pub(crate) struct Greeting {
@@ -242,7 +262,7 @@ pub(crate) struct Greeting {
 
 impl Greeting {
     /// The connection, if its handshake is done in time.
-    pub(crate) async fn connected(self) -> Option<Connection> {
+    pub(crate) async fn connected(self) -> Option<Connected> {
         let connected = tokio::time::timeout(HANDSHAKE, self.connecting).await;
         connected.ok()?.ok()
     }

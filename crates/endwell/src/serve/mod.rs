@@ -203,10 +203,7 @@ where
     type IntoFuture = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            self.run().await;
-            Ok(())
-        })
+        Box::pin(self.run())
     }
 }
 
@@ -218,7 +215,7 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    async fn run(self) {
+    async fn run(self) -> io::Result<()> {
         // Every connection holds a sender; when all are gone, all connections have ended.
         let (running, mut ended) = tokio::sync::mpsc::channel::<Infallible>(1);
         let mut stop = self.shutdown.0.subscribe();
@@ -243,18 +240,24 @@ where
             }
         };
         #[cfg(feature = "http3")]
-        if let Some(quic) = quic {
-            tokio::join!(tcp, quic);
-        } else {
-            tcp.await;
-        }
+        let over = match quic {
+            Some(quic) => tokio::join!(tcp, quic).1,
+            None => {
+                tcp.await;
+                Ok(())
+            }
+        };
         #[cfg(not(feature = "http3"))]
-        tcp.await;
+        let over = {
+            tcp.await;
+            Ok(())
+        };
         while ended.recv().await.is_some() {}
         tokio::select! {
             () = settled() => {}
             () = reached(&mut stop, Stop::Now) => {}
         }
+        over
     }
 }
 

@@ -44,7 +44,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use endwell_core::{Cause, Kind};
 use h3::server;
+use tokio::time::timeout;
 
 use self::adapter::{Quic, Slot};
 pub use self::content::{Http3Content, Http3ContentError};
@@ -55,6 +57,9 @@ use self::window::Window;
 use super::conn::Conn;
 use super::remote::Remote;
 use crate::limits::Limits;
+
+/// How long a client may leave no room for GOAWAY, a frame of a few octets.
+const GO_AWAY: Duration = Duration::from_secs(1);
 
 /// An HTTP/3 connection; dropped, it is closed.
 pub(crate) struct Session {
@@ -82,13 +87,17 @@ impl Session {
         let slot = Slot::default();
         let closing = Arc::<AtomicBool>::default();
         let adapter = Quic::new(quic.clone(), Arc::clone(&slot), Arc::clone(&closing));
-        let h3 = server::builder()
+        let started = server::builder()
             .max_field_section_size(limits.head.min(frame::LARGEST_HEAD) as u64)
             // Frames and streams without meaning cost something for every client.
             .send_grease(false)
             .build(adapter)
-            .await
-            .ok()?;
+            .await;
+        let Ok(h3) = started else {
+            // Without effect where it is lost.
+            Self::abandon(&quic);
+            return None;
+        };
         Some(Self {
             h3,
             quic,
@@ -125,11 +134,12 @@ impl Session {
         Poll::Ready(None)
     }
 
-    /// Says that no further request is looked at (GOAWAY, RFC 9114 section 5.2).
+    /// Says that no further request is looked at (GOAWAY, RFC 9114 section 5.2), if the client takes that.
     pub(crate) async fn go_away(&mut self) {
         self.closing.store(true, Ordering::Release);
-        // The first stream that is not looked at is the one after the last that was.
-        let _ = self.h3.shutdown(1).await;
+        // The first stream that is not looked at is the one after the last that was. A client that gives the
+        // control stream no room does not hear of it.
+        let _ = timeout(GO_AWAY, self.h3.shutdown(1)).await;
     }
 
     /// How long a client needs at most to hear of GOAWAY and to fall silent.
@@ -137,21 +147,39 @@ impl Session {
         (self.quic.rtt() * 3).clamp(Duration::from_millis(20), Duration::from_secs(1))
     }
 
-    /// Closes the connection: in order, or in the middle of responses.
-    pub(crate) fn close(&self, in_order: bool) {
-        let code = if in_order {
-            code::NO_ERROR
-        } else {
-            code::INTERNAL_ERROR
+    /// Ends the connection. A response that is still there is told first why: else it would take the
+    /// close for the client's.
+    pub(crate) fn end(&self, how: End) {
+        let (code, reason) = match how {
+            End::Gone => return,
+            End::Idle => (code::NO_ERROR, ""),
+            End::Stopped => (code::INTERNAL_ERROR, "the server stopped at once"),
+            End::Excessive => (code::EXCESSIVE_LOAD, "too many requests were cancelled"),
         };
-        self.quic.close(code.into(), b"");
+        if how != End::Idle {
+            self.conn.kill(Cause::new(Kind::ServerShutdown, reason));
+        }
+        self.quic.close(code.into(), reason.as_bytes());
     }
 
-    /// Closes the connection of a client that asks for more than it takes.
-    pub(crate) fn close_excessive(&self) {
-        self.quic.close(
-            code::EXCESSIVE_LOAD.into(),
-            b"too many requests were cancelled",
+    /// Closes a connection on which SETTINGS could not be said.
+    pub(crate) fn abandon(quic: &quinn::Connection) {
+        quic.close(
+            code::INTERNAL_ERROR.into(),
+            b"there was no room for SETTINGS",
         );
     }
+}
+
+/// How the server ends a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Not at all: the client has closed it, or it is lost.
+    Gone,
+    /// In order: nothing is under way.
+    Idle,
+    /// In the middle of responses, because the server stops.
+    Stopped,
+    /// Its client asks for more than it takes.
+    Excessive,
 }
