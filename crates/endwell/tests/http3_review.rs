@@ -5,7 +5,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::routing::{any, get};
 use bytes::Bytes;
 use endwell::{Http3Limits, Limits};
@@ -38,15 +38,6 @@ fn app() -> Router {
                     Ok(producer.finish())
                 })
             }),
-        )
-        .route("/101", get(|| async { StatusCode::SWITCHING_PROTOCOLS }))
-        .route(
-            "/upload",
-            any(
-                |content: Result<Bytes, axum::extract::rejection::BytesRejection>| async {
-                    content.map_or_else(|_| "error".to_owned(), |it| format!("whole {}", it.len()))
-                },
-            ),
         )
         .route("/connect", any(|| async { "in the tunnel" }))
 }
@@ -141,20 +132,6 @@ fn h3_settings_without_room_do_not_hold_a_server_that_stops() {
 }
 
 #[test]
-fn h3_trailers_that_the_client_does_not_take_cost_no_octet() {
-    let server = with(Limits::default());
-    // SETTINGS_MAX_FIELD_SECTION_SIZE = 1000.
-    let control = [0, 4, 3, 6, 0x43, 0xe8];
-    let mut connection = http3::Connection::connect_saying(server.addr, &pace(), &control).unwrap();
-    connection.pump_for(Duration::from_millis(100));
-    let stream = connection.get("/trailers", &[]).unwrap();
-    let seen = connection.observe(stream);
-    let record = server.record("/trailers");
-    println!("{} {}", seen.verdict_line(), record.json());
-    assert_eq!(seen.body.len(), 300_000);
-}
-
-#[test]
 fn h3_any_limit_of_heads_can_be_configured() {
     let server = with(Limits {
         head: usize::MAX,
@@ -170,19 +147,6 @@ fn h3_any_limit_of_heads_can_be_configured() {
         },
     );
     assert!(seen.is_complete(), "{}", seen.verdict_line());
-}
-
-#[test]
-fn h3_switches_no_protocols() {
-    let server = with(Limits::default());
-    let seen = http3::observe(server.addr, "/101", &[], &pace());
-    let record = server.record("/101");
-    assert!(
-        !record.ending.is_complete(),
-        "{} {}",
-        seen.verdict_line(),
-        record.json()
-    );
 }
 
 #[test]
@@ -234,60 +198,6 @@ fn h3_control_frames_cost_no_more_than_they_are() {
     }
     println!("busy for {busy} s after the last octet");
     assert!(busy < 5, "{busy} s");
-}
-
-#[test]
-fn h3_whole_body_that_is_not_taken_is_no_cancellation() {
-    for (target, now) in [("/hello?stall", false), ("/hello?now", true)] {
-        let server = Setup {
-            drain: Duration::from_secs(1),
-            ..Setup::tls()
-        }
-        .policy(|policy| policy.stall_deadline = Some(Duration::from_millis(600)))
-        .start(app());
-        let mut connection = http3::Connection::connect(server.addr, &pace()).unwrap();
-        connection.pump_for(Duration::from_millis(100));
-        connection.get(target, &[]).unwrap();
-        // Nobody pumps: nothing is acknowledged.
-        std::thread::sleep(Duration::from_millis(100));
-        if now {
-            server.shutdown.now();
-        }
-        let record = server.record(target);
-        let cancelled = matches!(record.ending, endwell::core::Ending::Cancelled(_));
-        assert!(!cancelled, "{}", record.json());
-    }
-}
-
-#[test]
-fn h3_request_that_was_reset_is_never_whole() {
-    let server = with(Limits::default());
-    let head = b"\x01\x18\x00\x00\xd4\xd7\x50\x09localhost\x51\x07/upload";
-    let mut ends = std::collections::BTreeMap::<String, usize>::new();
-    let since = Instant::now();
-    let mut turn = 0_u64;
-    'all: while since.elapsed() < Duration::from_secs(60) {
-        let mut connection = http3::Connection::connect(server.addr, &pace()).unwrap();
-        connection.pump_for(Duration::from_millis(5));
-        for _ in 0..200 {
-            let stream = connection.open(head, false).unwrap();
-            let wait = Instant::now();
-            turn += 1;
-            while wait.elapsed() < Duration::from_micros(turn * 7 % 400) {
-                std::hint::spin_loop();
-            }
-            connection.reset_request(stream);
-            let seen = connection.observe(stream);
-            let end = format!("{:?} {}", seen.end, String::from_utf8_lossy(&seen.body));
-            let whole = seen.body.starts_with(b"whole");
-            *ends.entry(end).or_default() += 1;
-            if whole {
-                break 'all;
-            }
-        }
-    }
-    println!("{ends:#?} after {turn}");
-    assert!(!ends.keys().any(|it| it.contains("whole")));
 }
 
 #[test]
@@ -470,21 +380,6 @@ fn h3_malformed_heads_never_reach_the_application() {
     }
     // A request whose trailers have a pseudo-header.
     assert!(passed.is_empty(), "{passed:?}");
-}
-
-#[test]
-fn h3_client_that_closes_early_has_not_got_what_was_never_sent() {
-    let app = Router::new().route("/large", get(|| async { vec![b'x'; 100_000] }));
-    let server = Setup::tls().start(app);
-    let mut connection = http3::Connection::connect(server.addr, &pace()).unwrap();
-    connection.pump_for(Duration::from_millis(50));
-    let stream = connection.get("/large", &[]).unwrap();
-    // Without acknowledgements the first congestion window is all that the server may send.
-    std::thread::sleep(Duration::from_millis(300));
-    connection.close(http3::NO_ERROR);
-    let _ = stream;
-    let record = server.record("/large");
-    assert!(!record.ending.is_complete(), "{}", record.json());
 }
 
 #[test]

@@ -240,11 +240,15 @@ impl Exchange {
         let mut state = self.state();
         let names = std::mem::take(&mut state.trailers);
         state.trailers_dropped.extend(names);
-        let declared = state.wire == Some(WireEnding::Declared);
-        if declared {
-            state.wire = Some(WireEnding::ResetStream(code));
+        if state.wire != Some(WireEnding::Declared) {
+            return false;
         }
-        declared
+        let whole = matches!(state.ending, Some((Ending::Complete, _)));
+        state.wire = Some(match whole {
+            true => WireEnding::EndMark,
+            false => WireEnding::ResetStream(code),
+        });
+        !whole
     }
 
     /// The head of the response could not be sent: an answer without content with this status goes out.
