@@ -4,6 +4,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -311,4 +312,39 @@ fn h3_service_that_is_not_ready_is_not_awaited_for_a_client_that_left() {
     assert!(connection.pump_until(|_| Arc::strong_count(&busy) > idle));
     connection.cancel(stream);
     assert!(connection.pump_until(|_| Arc::strong_count(&busy) == idle));
+}
+
+#[test]
+fn h3_stream_that_is_not_read_costs_two_small_frames_beyond_its_window() {
+    const WINDOW: usize = 64 * 1024;
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let file = move || {
+        let count = Arc::clone(&count);
+        async move {
+            endwell::stream(move |mut producer| async move {
+                loop {
+                    let frame = vec![b'x'; producer.frame_size()];
+                    count.fetch_add(frame.len(), Ordering::SeqCst);
+                    producer.send(frame).await?;
+                }
+            })
+        }
+    };
+    let server = Setup::tls().start(Router::new().route("/file", get(file)));
+    let narrow = Pace {
+        window: Some(WINDOW as u32),
+        ..pace()
+    };
+    let mut connection = http3::Connection::connect(server.addr, &narrow).unwrap();
+    let stream = connection.get("/file", &[]).unwrap();
+    let until = Instant::now() + DEADLINE;
+    while made.load(Ordering::SeqCst) < WINDOW && Instant::now() < until {
+        connection.pump_unread(Duration::from_millis(20));
+    }
+    connection.pump_unread(Duration::from_millis(500));
+    let made = made.load(Ordering::SeqCst);
+    println!("{made} made for a window of {WINDOW}");
+    assert!((WINDOW..=WINDOW + 64 * 1024).contains(&made), "{made}");
+    connection.cancel(stream);
 }
