@@ -35,11 +35,11 @@ fn trailing(fails: bool) -> endwell::Body {
         }
         let mut fields = HeaderMap::new();
         fields.insert("x-digest", "a".repeat(2000).parse()?);
-        producer.trailers(fields.try_into()?);
-        match fails {
-            true => Err("the disk is gone".into()),
-            false => Ok(producer.finish()),
+        if fails {
+            fields.insert("grpc-status", "13".parse()?);
         }
+        producer.trailers(fields.try_into()?);
+        Ok(producer.finish())
     })
 }
 
@@ -51,7 +51,10 @@ fn app() -> Router {
     Router::new()
         .route("/hello", get(|| async { "hello\n" }))
         .route("/whole", get(|| async { trailing(false) }))
-        .route("/failed", get(|| async { trailing(true) }))
+        .route(
+            "/grpc",
+            get(|| async { ([("content-type", "application/grpc")], trailing(true)) }),
+        )
         .route("/large", get(|| async { vec![b'x'; 100_000] }))
         .route("/small", get(|| async { vec![b'x'; 8_000] }))
         .route(
@@ -99,18 +102,18 @@ fn h3_trailers_that_the_client_does_not_take_are_left_out() {
 fn h3_trailers_that_would_have_told_a_failure_give_way_to_a_reset() {
     let server = Setup::tls().start(app());
     let mut connection = modest(&server);
-    let asks = [("te", "trailers"), ("want-ending", "?1")];
-    let stream = connection.get("/failed", &asks).unwrap();
+    let stream = connection.get("/grpc", &[("te", "trailers")]).unwrap();
     let seen = connection.observe(stream);
-    assert_eq!(seen.end, SeenEnd::StreamReset(0x10c));
+    assert_eq!(seen.end, SeenEnd::StreamReset(0x10c), "{:?}", seen.trailers);
     assert_eq!(seen.body.len(), 300_000);
-    let record = record(&server, connection, "/failed");
+    let record = record(&server, connection, "/grpc");
     assert!(
         matches!(record.ending, Ending::Failed(_)),
         "{}",
         record.json()
     );
     assert_eq!(record.signal_out, "reset_stream:0x10c");
+    assert!(record.trailers_dropped.contains(&"grpc-status".to_owned()));
     assert_eq!(record.tally.sent, 300_000);
 }
 

@@ -240,9 +240,6 @@ impl Exchange {
         let mut state = self.state();
         let names = std::mem::take(&mut state.trailers);
         state.trailers_dropped.extend(names);
-        if state.wire != Some(WireEnding::Declared) {
-            return false;
-        }
         let whole = matches!(state.ending, Some((Ending::Complete, _)));
         state.wire = Some(match whole {
             true => WireEnding::EndMark,
