@@ -75,6 +75,9 @@ struct LastWord {
 /// own needs a turn of it. What does not poll its inner body any more gets no tail.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
+/// A stream that has taken so much reads: on HTTP/3 its frames are large from here on.
+const PROVEN: u64 = 1024 * 1024;
+
 enum Step {
     Streaming,
     /// Everything produced is to be delivered, then the body breaks.
@@ -422,10 +425,11 @@ where
         }
         self.asked_room = self.tally.sent;
         if let Some(producer) = &self.producer {
-            let largest = if self.situation.protocol.is_multiplexed() {
-                LARGEST_CHUNK
-            } else {
-                room::LARGEST_FRAME
+            let largest = match self.situation.protocol {
+                // One frame waits in the stream and one is made, beside what the client's window holds.
+                Protocol::Http3 if self.tally.sent < PROVEN => LARGEST_CHUNK / 2,
+                protocol if protocol.is_multiplexed() => LARGEST_CHUNK,
+                _ => room::LARGEST_FRAME,
             };
             producer.slot().advise(conn.room().min(largest));
         }

@@ -231,6 +231,34 @@ impl Exchange {
         state.written_at_end = self.conn.as_ref().map_or(0, |conn| conn.written());
     }
 
+    /// The client takes no trailers of this size: they stay out. If they would have told the ending, a reset
+    /// with this code has to: then `true`.
+    #[cfg(feature = "http3")]
+    pub(crate) fn trailers_refused(&self, code: u64) -> bool {
+        let mut state = self.state();
+        let names = std::mem::take(&mut state.trailers);
+        state.trailers_dropped.extend(names);
+        let whole = matches!(state.ending, Some((Ending::Complete, _)));
+        state.wire = Some(match whole {
+            true => WireEnding::EndMark,
+            false => WireEnding::ResetStream(code),
+        });
+        !whole
+    }
+
+    /// The head of the response could not be sent: an answer without content with this status goes out.
+    #[cfg(feature = "http3")]
+    pub(crate) fn refused(&self, cause: Cause, status: u16) {
+        let mut state = self.state();
+        state.status = status;
+        state.phase = Phase::Head;
+        state.framing = Framing::NoBody;
+        state.tally.promised = None;
+        state.ending = Some((Ending::Failed(cause), SaidBy::Server));
+        state.wire = Some(WireEnding::EndMark);
+        state.signalled = true;
+    }
+
     /// The stream of the response is over, on HTTP/3.
     #[cfg(feature = "http3")]
     pub(crate) fn flown(&self, flown: Flown) {
@@ -253,6 +281,7 @@ impl Exchange {
         if let Some(flown) = state.flown.take() {
             state.tally.sent = flown.sent;
             state.tally.acked = Some(flown.acked);
+            state.signalled &= flown.lost.is_none();
             undelivered = flown.lost.is_some();
             lost = flown.lost;
         }
@@ -262,7 +291,7 @@ impl Exchange {
                 let (cause, signal) = gone().unwrap_or_else(left);
                 state.signal_in.get_or_insert(signal);
                 state.signalled = false;
-                (Ending::Cancelled(cause), SaidBy::Server)
+                (ended_by(cause), SaidBy::Server)
             }
             Some((ending, said_by)) => {
                 if !state.signalled
@@ -276,11 +305,7 @@ impl Exchange {
             None => {
                 let (cause, signal) = gone().unwrap_or_else(left);
                 state.signal_in.get_or_insert(signal);
-                let ending = match cause.kind {
-                    Kind::ClientGone => Ending::Cancelled(cause),
-                    _ => Ending::Failed(cause),
-                };
-                (ending, SaidBy::Server)
+                (ended_by(cause), SaidBy::Server)
             }
         }
     }
@@ -294,6 +319,16 @@ impl Exchange {
             return None;
         }
         Some(sent.saturating_sub(conn.unacknowledged_at_close()?))
+    }
+
+    /// Whether the peer let it not come to its end. A stop of the server is none of its doing.
+    fn is_cancelled(&self, state: &State) -> bool {
+        #[cfg(feature = "http3")]
+        if let Some((cause, _)) = state.flown.as_ref().and_then(|flown| flown.lost.as_ref()) {
+            return matches!(cause.kind, Kind::ClientGone | Kind::WriteTimeout);
+        }
+        matches!(state.ending, None | Some((Ending::Cancelled(_), _)))
+            || self.chunks.discarded.load(Ordering::Acquire) > 0
     }
 
     fn record(&self, state: &mut State) -> Record {
@@ -381,6 +416,14 @@ impl Message for Exchange {
     }
 }
 
+/// How a response ends that this kept from its peer.
+fn ended_by(cause: Cause) -> Ending {
+    match cause.kind {
+        Kind::ClientGone => Ending::Cancelled(cause),
+        _ => Ending::Failed(cause),
+    }
+}
+
 /// Without a connection of ours a dropped body means that the server loop let go.
 fn left() -> (Cause, &'static str) {
     let message = "the body was dropped before its end";
@@ -390,18 +433,7 @@ fn left() -> (Cause, &'static str) {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if let Some(conn) = &self.conn {
-            let state = self.state();
-            #[cfg(feature = "http3")]
-            let lost = state
-                .flown
-                .as_ref()
-                .is_some_and(|flown| flown.lost.is_some());
-            #[cfg(not(feature = "http3"))]
-            let lost = false;
-            let cancelled = matches!(state.ending, None | Some((Ending::Cancelled(_), _)))
-                || lost
-                || self.chunks.discarded.load(Ordering::Acquire) > 0;
-            conn.note_request_over(cancelled);
+            conn.note_request_over(self.is_cancelled(&self.state()));
         }
         let witness = self.witness.get().filter(|witness| witness.is_asked());
         if self.observer.is_some() || witness.is_some() {

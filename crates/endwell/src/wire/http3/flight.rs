@@ -11,9 +11,13 @@ use std::task::Context;
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 
+use super::window::Window;
+
 /// Counts the chunks of one stream.
 #[derive(Debug, Default)]
 pub(super) struct Flight {
+    /// Counts the octets of the whole connection.
+    window: Arc<Window>,
     /// Chunks that are not acknowledged.
     chunks: AtomicU64,
     /// Octets of content that were acknowledged, in whole chunks.
@@ -26,6 +30,13 @@ pub(super) struct Flight {
 }
 
 impl Flight {
+    pub(super) fn new(window: Arc<Window>) -> Arc<Self> {
+        Arc::new(Self {
+            window,
+            ..Self::default()
+        })
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.chunks.load(Ordering::SeqCst) == 0
     }
@@ -80,6 +91,7 @@ impl Drop for Chunk {
         if !flight.given_up.load(Ordering::SeqCst) {
             flight.acked.fetch_add(self.content, Ordering::AcqRel);
         }
+        flight.window.let_go(self.octets.len());
         flight.chunks.fetch_sub(1, Ordering::SeqCst);
         if flight.awaited.load(Ordering::SeqCst) {
             flight.waker.wake();
@@ -95,6 +107,7 @@ mod tests {
     fn a_chunk_is_acknowledged_when_its_last_part_is_let_go() {
         let flight = Arc::new(Flight::default());
         let mut chunk = flight.chunk(Bytes::from_static(b"0123456789"), 7);
+        flight.window.took(10);
         let first = chunk.split_to(4);
         drop(first);
         assert_eq!((flight.chunks(), flight.acked()), (1, 0));
@@ -106,6 +119,7 @@ mod tests {
     fn what_is_let_go_after_giving_up_has_not_arrived() {
         let flight = Arc::new(Flight::default());
         let chunk = flight.chunk(Bytes::from_static(b"0123"), 4);
+        flight.window.took(4);
         flight.give_up();
         drop(chunk);
         assert_eq!((flight.chunks(), flight.acked()), (0, 0));

@@ -31,6 +31,8 @@ pub(super) const LARGEST_DATA: usize = 64 * 1024;
 
 /// HEADERS with `:status: 100`, which stands in QPACK's static table (RFC 9204 appendix A, 63).
 pub(super) const CONTINUE: &[u8] = &[0x01, 0x04, 0x00, 0x00, 0xff, 0x00];
+/// HEADERS with `:status: 500`, entry 71 of the static table.
+pub(super) const FAILED: &[u8] = &[0x01, 0x04, 0x00, 0x00, 0xff, 0x08];
 /// HEADERS with `:status: 431`: a literal with the name of entry 24 of the static table.
 pub(super) const TOO_LARGE: &[u8] = &[0x01, 0x08, 0x00, 0x00, 0x5f, 0x09, 0x03, b'4', b'3', b'1'];
 /// HEADERS with `:status: 408`.

@@ -48,6 +48,8 @@ pub(super) struct Inbound {
     limit: usize,
     /// How many HEADERS frames have come.
     heads: u8,
+    /// Why there is no more. It stays: quinn tells of a reset once, and of an end from then on.
+    broken: Option<Broken>,
     over: bool,
 }
 
@@ -71,38 +73,58 @@ impl Inbound {
             state: START,
             limit: limit.min(LARGEST_HEAD),
             heads: 0,
+            broken: None,
             over: false,
         }
     }
 
-    /// The next part. After the end or an error there is none: it is the end again.
+    /// The next part. After the end it is the end again, and after an error the error.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, Broken>> {
         let polled = self.poll_frames(cx);
         match &polled {
             Poll::Ready(Ok(Piece::End)) => self.over = true,
-            Poll::Ready(Err(broken)) => match broken {
-                Broken::Violation(code, why) => {
-                    self.over = true;
-                    self.quic.close((*code).into(), why.as_bytes());
-                }
-                Broken::TooLarge => self.stop(code::EXCESSIVE_LOAD),
-                Broken::Reset(_) | Broken::Lost => self.over = true,
-            },
+            Poll::Ready(Err(broken)) if self.broken.is_none() => self.note(broken.clone()),
             _ => {}
         }
         polled
     }
 
-    /// Whether the client has already ended the stream, here. What has come stays.
+    fn note(&mut self, broken: Broken) {
+        match &broken {
+            Broken::Violation(code, why) => {
+                self.over = true;
+                self.quic.close((*code).into(), why.as_bytes());
+            }
+            // The response that says so is whole: RFC 9114 section 4.1 has this code for it.
+            Broken::TooLarge => self.stop(code::NO_ERROR),
+            Broken::Reset(_) | Broken::Lost => self.over = true,
+        }
+        self.broken = Some(broken);
+    }
+
+    /// Whether the client has already ended the stream, here. What has come stays, an error too.
     pub(super) fn is_at_end(&mut self) -> bool {
         let mut nobody = Context::from_waker(Waker::noop());
-        let read = self.unread.is_empty() && matches!(self.state, State::Header(_, 0));
-        let at_end = read && matches!(self.poll_read(&mut nobody), Poll::Ready(Ok(false)));
-        self.over |= at_end;
-        at_end
+        if !self.unread.is_empty() || !matches!(self.state, State::Header(_, 0)) {
+            return false;
+        }
+        match self.poll_read(&mut nobody) {
+            Poll::Ready(Ok(false)) => {
+                self.over = true;
+                true
+            }
+            Poll::Ready(Err(broken)) => {
+                self.note(broken);
+                false
+            }
+            Poll::Ready(Ok(true)) | Poll::Pending => false,
+        }
     }
 
     fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, Broken>> {
+        if let Some(broken) = &self.broken {
+            return Poll::Ready(Err(broken.clone()));
+        }
         if self.over {
             return Poll::Ready(Ok(Piece::End));
         }

@@ -24,10 +24,6 @@ use crate::wire::conn::{Conn, Departed};
 /// costs more.
 const COPIED: usize = 2 * 1024;
 
-/// So much may be unacknowledged of a whole response when its client closes the connection in order. aioquic 1.7
-/// was seen to acknowledge 120 KB late; a socket's buffer over TCP is larger.
-const LAST_FLIGHT: u64 = 256 * 1024;
-
 /// A stream on which a response is sent.
 pub(super) struct Sending {
     send: quinn::SendStream,
@@ -92,8 +88,8 @@ impl Sending {
             stopped,
             conn,
             quic,
+            flight: Flight::new(Arc::clone(&window)),
             window,
-            flight: Arc::default(),
             queue: Vec::new(),
             kinds: Vec::new(),
             at: 0,
@@ -179,6 +175,7 @@ impl Sending {
 
     fn note_written(&mut self, mut octets: usize) {
         self.queued -= octets;
+        self.window.took(octets);
         self.conn.add_written(octets);
         while octets > 0 {
             let kinds = &mut self.kinds[self.at];
@@ -228,8 +225,8 @@ impl Sending {
     /// Ends the stream as whole, and waits until the client has it all.
     ///
     /// A client that closes its connection in order may do so before it has acknowledged what came last
-    /// (aioquic 1.7 does): if that is no more than [`LAST_FLIGHT`], it counts as having it, as what a
-    /// kernel has taken does over TCP.
+    /// (aioquic 1.7 does): if all of it [can have been on its way](Window::was_in_flight), it counts as
+    /// having it, as what a kernel has taken does over TCP.
     pub(super) async fn finish(
         &mut self,
         killed: impl Fn(&mut Context<'_>) -> Option<Gone>,
@@ -248,9 +245,8 @@ impl Sending {
                 Poll::Ready(Ok(Some(code))) => return Poll::Ready(Err(self.stopped_with(code))),
                 Poll::Ready(Err(error)) => {
                     let gone = self.lost(error.into());
-                    let unacked = self.sent - self.flight.acked();
                     let left = self.conn.departed() == Some(Departed::Left);
-                    return Poll::Ready(match left && unacked <= LAST_FLIGHT {
+                    return Poll::Ready(match left && self.window.was_in_flight(&self.quic) {
                         true => Ok(()),
                         false => Err(gone),
                     });
@@ -268,10 +264,17 @@ impl Sending {
     pub(super) fn reset(&mut self, code: u64) {
         self.flight.give_up();
         self.state = State::Reset;
-        self.queue.clear();
-        self.at = 0;
+        self.drop_queue();
         let code = VarInt::from_u64(code).unwrap_or(code::INTERNAL_ERROR.into());
         let _ = self.send.reset(code);
+    }
+
+    /// Throws away what QUIC has not taken; that counts as taken, for its chunks are let go as if it were.
+    fn drop_queue(&mut self) {
+        self.window.took(std::mem::take(&mut self.queued));
+        self.queue.clear();
+        self.kinds.clear();
+        self.at = 0;
     }
 
     /// Waits until the client has made no progress for the policy's time.
@@ -326,6 +329,7 @@ impl Sending {
         match error {
             WriteError::Stopped(code) => self.stopped_with(code),
             WriteError::ConnectionLost(error) => {
+                self.window.note_lost();
                 note_lost(&self.conn, &error);
                 let (cause, signal) = self.conn.why_gone();
                 Gone { cause, signal }
@@ -342,7 +346,10 @@ impl Drop for Sending {
         match self.state {
             State::Open => self.reset(code::INTERNAL_ERROR.into()),
             // What is not acknowledged by now is nobody's any more.
-            State::Finished | State::Reset => self.flight.give_up(),
+            State::Finished | State::Reset => {
+                self.flight.give_up();
+                self.drop_queue();
+            }
         }
     }
 }

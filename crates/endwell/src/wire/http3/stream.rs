@@ -21,7 +21,7 @@ use tower_service::Service;
 
 use super::adapter::{Opened, Quic};
 use super::content::{Http3Content, Wanted};
-use super::frame::{CONTINUE, LATE, TOO_LARGE, code};
+use super::frame::{CONTINUE, FAILED, LATE, TOO_LARGE, code};
 use super::inbound::{Broken, Inbound, Piece};
 use super::letters::Letters;
 use super::malformed::{CONNECTION_SPECIFIC, is_malformed_head};
@@ -65,13 +65,17 @@ impl Stream {
         B: HttpBody<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
+        let conn = Arc::clone(&self.conn);
         let Some((request, mut respond, wanted)) = self.head().await else {
+            // h3 remembers it as long as the connection lives: it counts with the cancelled ones.
+            conn.note_request_over(true);
             return;
         };
-        if poll_fn(|cx| app.poll_ready(cx)).await.is_err() {
-            return;
-        }
-        let answer = app.call(request);
+        // There is no record before the call; a client that leaves ends this wait, too.
+        let answer = async {
+            poll_fn(|cx| app.poll_ready(cx)).await?;
+            app.call(request).await
+        };
         match respond.answer(answer, wanted).await {
             Some(Ok(response)) => respond.send(response).await,
             // No part of the application has seen it.
@@ -142,7 +146,7 @@ impl Stream {
         let Some(Ok((request, stream))) = resolved else {
             if !malformed && let Some(head) = letters.take().pop() {
                 // Its fields are more than may be: 431, RFC 6585 section 5.
-                inbound.stop(code::EXCESSIVE_LOAD);
+                inbound.stop(code::NO_ERROR);
                 answer_by_server(sending, head).await;
                 return None;
             }
@@ -225,10 +229,12 @@ impl Respond {
         complete_head(&mut head, &body);
         let exchange = Arc::clone(body.exchange());
         let mut body = Box::pin(body);
-        let over = match self.push_head(head) {
-            Ok(()) => self.send_body(body.as_mut(), &exchange).await,
-            Err(gone) => Err(gone),
-        };
+        if let Err(cause) = self.push_head(head) {
+            drop(body);
+            self.send_failure(&exchange, cause).await;
+            return;
+        }
+        let over = self.send_body(body.as_mut(), &exchange).await;
         match &over {
             Ok(Over::Whole) => {}
             Ok(Over::Broken(code)) => self.sending.reset(*code),
@@ -247,26 +253,50 @@ impl Respond {
         }
     }
 
-    /// Queues the head of a response.
-    fn push_head(&mut self, head: response::Parts) -> Result<(), Gone> {
-        let written = at_once(self.fields.send_response(Response::from_parts(head, ())));
-        self.push_fields(matches!(written, Some(Ok(()))), "head")
+    /// Sends 500 in the place of a response whose head cannot be sent.
+    async fn send_failure(&mut self, exchange: &Exchange, cause: Cause) {
+        exchange.refused(cause, StatusCode::INTERNAL_SERVER_ERROR.as_u16());
+        self.sending.push(Bytes::from_static(FAILED));
+        let sent = match self.written(exchange).await {
+            Ok(()) => {
+                let conn = Arc::clone(&self.conn);
+                let killed = |cx: &mut Context<'_>| killed(&conn, exchange, cx);
+                self.sending.finish(killed).await
+            }
+            Err(gone) => Err(gone),
+        };
+        exchange.flown(Flown {
+            sent: 0,
+            acked: 0,
+            lost: sent.err().map(|gone| (gone.cause, gone.signal)),
+        });
     }
 
-    /// Queues what h3 has written.
-    fn push_fields(&mut self, written: bool, what: &str) -> Result<(), Gone> {
-        for frame in self.letters.take() {
-            self.sending.push(frame);
+    /// Queues the head of a response.
+    fn push_head(&mut self, head: response::Parts) -> Result<(), Cause> {
+        if head.status.is_informational() {
+            // RFC 9114 section 4.5: nothing is switched to; RFC 9110 section 15.2: no other is final either.
+            let message = format!("over HTTP/3 no response ends with {}", head.status);
+            return Err(Cause::new(Kind::InternalError, message));
         }
-        if written {
+        let written = at_once(self.fields.send_response(Response::from_parts(head, ())));
+        if self.push_fields(matches!(written, Some(Ok(())))) {
             return Ok(());
         }
-        // RFC 9114 section 4.2.2: more fields than the client says that it takes.
-        let message = format!("the {what} is larger than the client takes");
-        Err(Gone {
-            cause: Cause::new(Kind::ClientGone, message),
-            signal: "max_field_section_size",
-        })
+        let message = "the head is larger than the client takes (SETTINGS_MAX_FIELD_SECTION_SIZE)";
+        Err(Cause::new(Kind::InternalError, message))
+    }
+
+    /// Queues what h3 has written; not so fields that are more than the client says that it takes (RFC
+    /// 9114 section 4.2.2).
+    fn push_fields(&mut self, written: bool) -> bool {
+        let frames = self.letters.take();
+        if written {
+            for frame in frames {
+                self.sending.push(frame);
+            }
+        }
+        written
     }
 
     /// Sends the frames of a body until it ends, and its end; whole, all of it has arrived.
@@ -279,13 +309,22 @@ impl Respond {
         B: HttpBody<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
+        let mut undeclared = false;
         let broken = loop {
             match poll_fn(|cx| self.poll_body(body.as_mut(), cx)).await? {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(octets) => self.sending.push_content(octets),
-                    Err(frame) => self.push_trailers(frame.into_trailers().unwrap_or_default())?,
+                    Err(frame) => {
+                        let fields = frame.into_trailers().unwrap_or_default();
+                        let written = at_once(self.fields.send_trailers(fields));
+                        if !self.push_fields(matches!(written, Some(Ok(())))) {
+                            undeclared = exchange.trailers_refused(code::REQUEST_CANCELLED.into());
+                        }
+                    }
                 },
-                Some(Err(broken)) => break broken,
+                Some(Err(broken)) => break broken.code(),
+                // The trailers would have said how it ended.
+                None if undeclared => break Some(code::REQUEST_CANCELLED.into()),
                 None => {
                     self.written(exchange).await?;
                     let conn = Arc::clone(&self.conn);
@@ -298,7 +337,7 @@ impl Respond {
                 self.written(exchange).await?;
             }
         };
-        let Some(code) = broken.code() else {
+        let Some(code) = broken else {
             // Nobody is there who could be told.
             return Ok(Over::Broken(code::REQUEST_CANCELLED.into()));
         };
@@ -348,11 +387,6 @@ impl Respond {
             return Poll::Ready(Err(gone));
         }
         self.sending.poll_delivered(cx)
-    }
-
-    fn push_trailers(&mut self, fields: HeaderMap) -> Result<(), Gone> {
-        let written = at_once(self.fields.send_trailers(fields));
-        self.push_fields(matches!(written, Some(Ok(()))), "trailer section")
     }
 }
 
