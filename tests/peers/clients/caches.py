@@ -39,6 +39,8 @@ class Cache(Client):
         self._process: subprocess.Popen | None = None
         self._own: Path | None = None
         self._port = 0
+        # Whom it asks.
+        self._origin = ""
         self.hit = False
 
     def version(self) -> str:
@@ -73,8 +75,11 @@ class Cache(Client):
         """Asks for a URL of the origin, over HTTP/1.1, with `more` fields; `hit` then tells whether the cache had it."""
         assert (protocol, tls) == ("h11", False)
         origin, _, path = url.removeprefix("http://").partition("/")
+        if self._process is not None and origin != self._origin:
+            self.close()
         if self._process is None:
             self._start(origin)
+            self._origin = origin
         asked = f"http://127.0.0.1:{self._port}/{path}"
         flags = ["-q", "-sS", "--http1.1", "-o", "body", "-D", "head", "-w", "%{http_code}"]
         flags += [word for field in more for word in ("-H", field)]
