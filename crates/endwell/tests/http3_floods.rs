@@ -292,7 +292,7 @@ fn h3_one_request_too_many_is_rejected_before_the_application_sees_it() {
 #[test]
 fn h3_idle_connections_are_left_in_order() {
     let server = with(Limits {
-        idle: Duration::from_millis(400),
+        idle: Duration::from_millis(1500),
         ..Limits::default()
     });
     let mut connection = connect(&server, &pace());

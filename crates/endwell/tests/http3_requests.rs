@@ -120,7 +120,7 @@ fn h3_hostile_heads_get_the_right_error() {
         limits: Limits {
             head: 4096,
             target: 64,
-            head_timeout: Duration::from_millis(700),
+            head_timeout: Duration::from_secs(3),
             ..Limits::default()
         },
         ..Setup::tls()

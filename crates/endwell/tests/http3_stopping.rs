@@ -141,9 +141,9 @@ fn h3_client_that_acknowledges_late_does_not_prolong_the_drain() {
     connection.vanish();
     let stopped = server.stopped(Duration::from_secs(60));
     println!("{stopped} {:?}", since.elapsed());
-    // The drain has 1 s, a last word 5 s.
+    // The drain has 1 s, a last word 5 s; three times the client's round trip would be 30 s and more.
     assert!(
-        since.elapsed() < Duration::from_secs(10),
+        since.elapsed() < Duration::from_secs(24),
         "{:?}",
         since.elapsed()
     );
@@ -176,7 +176,7 @@ fn told_to_leave(connection: &http3::Connection) -> bool {
 #[test]
 fn h3_response_that_a_stop_at_once_ends_was_not_left_by_its_client() {
     let server = with(Limits {
-        idle: Duration::from_millis(300),
+        idle: Duration::from_millis(1500),
         ..Limits::default()
     });
     let head = b"\x01\x19\x00\x00\xd1\xd7\x50\x09localhost\x51\x08/pending";
@@ -221,13 +221,13 @@ fn h3_response_beside_too_many_cancelled_ones_was_not_left_by_its_client() {
 #[test]
 fn h3_request_whose_head_has_not_come_is_under_way() {
     let server = with(Limits {
-        idle: Duration::from_millis(300),
+        idle: Duration::from_millis(1500),
         ..Limits::default()
     });
     let head = b"\x01\x17\x00\x00\xd1\xd7\x50\x09localhost\x51\x06/hello";
     // What was open before GOAWAY goes on.
     let (mut connection, stream) = going_away(&server, &head[..4]);
-    connection.pump_for(Duration::from_millis(500));
+    connection.pump_for(Duration::from_millis(2500));
     connection.write(stream, &head[4..]).unwrap();
     connection.finish(stream);
     let seen = connection.observe(stream);

@@ -97,7 +97,7 @@ async fn decided(what: &'static str) -> Response<Body> {
             _ => Err(io::Error::other("bad")),
         }
     };
-    let decides = part("decides", decides).timeout(Duration::from_millis(500));
+    let decides = part("decides", decides).timeout(Duration::from_secs(3));
     let page = match what {
         "degrading" => page().must_before_head(decides.degrading().catch(|_| "<p>undecided</p>")),
         // Whoever replaces the page drops what would never end.
