@@ -54,6 +54,16 @@ async function load(context, { url, protocol, save }) {
   return { status, error: null, message: await page.evaluate(() => document.readyState), saved: true };
 }
 
+// The network is done before the parser is, and no event says when that is: what is shown once it stays the same.
+async function settled(page) {
+  for (let last = null, since = Date.now(); ;) {
+    const text = await page.evaluate(() => document.body.innerText);
+    if (text !== last) [last, since] = [text, Date.now()];
+    else if (Date.now() - since > 1500) return text;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
 // A page that breaks never loads: when its answer has ended, in whichever way, what a person sees is looked at.
 async function kept(context, { url, protocol, save }) {
   const page = await context.newPage();
@@ -66,7 +76,7 @@ async function kept(context, { url, protocol, save }) {
   const response = await page.goto(url, { waitUntil: 'commit', timeout });
   const error = await ended;
   await spoken(page, protocol);
-  writeFileSync(save, await page.evaluate(() => document.body.innerText));
+  writeFileSync(save, await settled(page));
   const message = await page.evaluate(() => document.readyState);
   return { status: response.status(), error, message, saved: true };
 }
