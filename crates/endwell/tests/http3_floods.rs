@@ -161,18 +161,11 @@ fn h3_rapid_resets_end_the_connection() {
         connection.pump_for(Duration::from_millis(1));
     }
     let end = connection.ended().cloned();
-    // NO_ERROR if it was idle when it had to go, else EXCESSIVE_LOAD.
+    // NO_ERROR if it was idle when it had to go, else EXCESSIVE_LOAD. The GOAWAY before it may be overtaken: a client
+    // forgets what it has not read of a connection that is closed.
     assert!(
         matches!(end, Some(SeenEnd::ConnectionClosed(0x100 | 0x107))),
         "{sent} requests: {end:?}"
-    );
-    assert!(
-        connection
-            .control_frames
-            .iter()
-            .any(|frame| frame.starts_with("GOAWAY")),
-        "{:?}",
-        connection.control_frames
     );
     let ran = seen.load(Ordering::SeqCst);
     assert!(
