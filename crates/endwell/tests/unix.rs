@@ -217,6 +217,11 @@ fn h2_failure_resets_the_stream_after_every_octet() {
                 data.extend(payload);
             }
             3 => break u32::from_be_bytes(payload.try_into().unwrap()),
+            // A PING asks whether all before it was read.
+            6 if head[4] & 1 == 0 => {
+                head[4] |= 1;
+                client.write_all(&[&head[..], &payload].concat()).unwrap();
+            }
             _ => {}
         }
     };
