@@ -2,7 +2,7 @@
 //!
 //! Reads: an open file; what the page cache holds at once, the rest on tokio's blocking pool. Gives:
 //! a body with a promised length, of frames as large as the connection advises
-//! ([`Producer::frame_size`]), one at a time; a small file that is asked for again comes from memory.
+//! ([`Producer::frame_size`](endwell::Producer::frame_size)), one at a time; a small file that is asked for again comes from memory.
 //! Never: maps the file into memory, and never sends what was written after it was opened, as far as
 //! that can be told.
 //!
@@ -24,8 +24,8 @@
 //! time Linux notes at its beginning. All that was read of it is read once more before its promised
 //! length is fulfilled, 100 ms after it was modified at the earliest: other octets are a rewrite.
 //!
-//! The cause is [`Kind::SourceChanged`]. An error of the operating system (such as EIO) is
-//! [`Kind::ProducerError`] with the path and the error.
+//! The cause is [`Kind::SourceChanged`](endwell::Kind::SourceChanged). An error of the operating system (such as EIO) is
+//! [`Kind::ProducerError`](endwell::Kind::ProducerError) with the path and the error.
 //!
 //! # What cannot be told
 //!

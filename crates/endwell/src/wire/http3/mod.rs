@@ -10,11 +10,11 @@
 //! reads SETTINGS and writes the control stream; request streams go through our own hands ([`letters`]
 //! says why), and what it would let pass of the rest is looked at before ([`control`], [`malformed`]).
 
+pub(crate) mod window;
+
 mod flight;
 
 mod frame;
-
-pub(crate) mod window;
 
 mod letters;
 
