@@ -10,22 +10,9 @@ use axum::routing::{any, get};
 use endwell::Kind;
 use endwell::core::Ending;
 use endwell_lab::observe::{ClientTls, Pace, Seen, SeenEnd, http1, http2, http3};
+use support::h3::{DEADLINE, connect, pace};
 use support::script::{app, octets};
 use support::{Server, Setup};
-
-/// When all is well nothing here waits so long.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-fn pace() -> Pace {
-    Pace {
-        deadline: DEADLINE,
-        ..Pace::fast()
-    }
-}
-
-fn connect(server: &Server, pace: &Pace) -> http3::Connection {
-    http3::Connection::connect(server.addr, pace).expect("it accepts")
-}
 
 fn get3(server: &Server, target: &str) -> Seen {
     http3::observe(server.addr, target, &[], &pace())

@@ -15,17 +15,8 @@ use bytes::Bytes;
 use endwell::core::{Ending, Kind};
 use endwell::{Http3Limits, Limits};
 use endwell_lab::observe::{Pace, SeenEnd, http3};
+use support::h3::{DEADLINE, pace};
 use support::{Server, Setup};
-
-/// When all is well nothing here waits so long.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-fn pace() -> Pace {
-    Pace {
-        deadline: DEADLINE,
-        ..Pace::fast()
-    }
-}
 
 /// 300000 octets, then trailers of 2000.
 fn trailing(fails: bool) -> endwell::Body {

@@ -12,17 +12,8 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use endwell::{Http3Limits, Limits};
 use endwell_lab::observe::{Pace, SeenEnd, http3};
+use support::h3::{DEADLINE, connect, pace};
 use support::{Server, Setup};
-
-/// When all is well nothing here waits so long.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-fn pace() -> Pace {
-    Pace {
-        deadline: DEADLINE,
-        ..Pace::fast()
-    }
-}
 
 fn app() -> Router {
     Router::new()
@@ -53,10 +44,6 @@ fn with(limits: Limits) -> Server {
         ..Setup::tls()
     }
     .start(app())
-}
-
-fn connect(server: &Server, pace: &Pace) -> http3::Connection {
-    http3::Connection::connect(server.addr, pace).expect("it accepts")
 }
 
 /// Somebody else is served as if nothing were.

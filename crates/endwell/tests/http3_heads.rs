@@ -8,25 +8,9 @@ use axum::Router;
 use axum::routing::{any, get};
 use bytes::Bytes;
 use endwell::{Http3Limits, Limits};
-use endwell_lab::observe::{Pace, Seen, SeenEnd, http3};
+use endwell_lab::observe::{Seen, SeenEnd, http3};
+use support::h3::{narrow, pace};
 use support::{Server, Setup};
-
-/// When all is well nothing here waits so long.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-fn pace() -> Pace {
-    Pace {
-        deadline: DEADLINE,
-        ..Pace::fast()
-    }
-}
-
-fn narrow(window: u32) -> Pace {
-    Pace {
-        window: Some(window),
-        ..pace()
-    }
-}
 
 fn app() -> Router {
     Router::new()

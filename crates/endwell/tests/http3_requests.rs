@@ -8,23 +8,10 @@ use axum::Router;
 use axum::body::Bytes as Content;
 use axum::routing::post;
 use endwell::Limits;
-use endwell_lab::observe::{Pace, Seen, SeenEnd, http3};
+use endwell_lab::observe::{Seen, SeenEnd, http3};
+use support::h3::{connect, pace};
 use support::script::{app, octets};
 use support::{Server, Setup};
-
-/// When all is well nothing here waits so long.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-fn pace() -> Pace {
-    Pace {
-        deadline: DEADLINE,
-        ..Pace::fast()
-    }
-}
-
-fn connect(server: &Server, pace: &Pace) -> http3::Connection {
-    http3::Connection::connect(server.addr, pace).expect("it accepts")
-}
 
 fn get3(server: &Server, target: &str) -> Seen {
     http3::observe(server.addr, target, &[], &pace())

@@ -10,23 +10,8 @@ use axum::body::Body;
 use axum::routing::{get, post};
 use endwell::{Http3Limits, Limits};
 use endwell_lab::observe::{Pace, http3};
+use support::h3::{DEADLINE, narrow, pace};
 use support::{Server, Setup};
-
-const DEADLINE: Duration = Duration::from_secs(60);
-
-fn pace() -> Pace {
-    Pace {
-        deadline: DEADLINE,
-        ..Pace::fast()
-    }
-}
-
-fn narrow(window: u32) -> Pace {
-    Pace {
-        window: Some(window),
-        ..pace()
-    }
-}
 
 fn app() -> Router {
     Router::new()

@@ -3,6 +3,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 pub mod certificate;
+pub mod h3;
 pub mod matrix;
 pub mod script;
 
