@@ -3,7 +3,8 @@
 //! It listens on two ports, plain and TLS, and prints their URLs; over TLS also HTTP/3, on the UDP port
 //! of the same number. Targets look like
 //! `/script?fault=mid&size=400000&cut=300000&frame=16384&promise=false`; the faults are those
-//! of `tests/support/script.rs`. With `&keep=3600` caches may keep the answer for so many seconds. The routes of the
+//! of `tests/support/script.rs`. With `&keep=3600` caches may keep the answer for so many seconds; with `&page=shared` it is a
+//! page, with `&page=private` one that no cache may reuse. The routes of the
 //! examples `sse`, `ndjson` and `html` are there too. Records go to standard output as JSON.
 
 #[path = "../tests/support/script.rs"]
@@ -29,27 +30,36 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use endwell::{Format, Log, Policy};
 
-/// The scripts, with the Cache-Control that a request asks for; and the examples whose bodies have a tail.
+/// The scripts, with the fields that a request asks for; and the examples whose bodies have a tail.
 fn app() -> Router {
     script::app()
-        .layer(from_fn(keep))
+        .layer(from_fn(fields))
         .merge(sse::app())
         .merge(ndjson::app())
         .merge(html::app())
 }
 
-async fn keep(request: Request, next: Next) -> Response {
+async fn fields(request: Request, next: Next) -> Response {
     let query = request.uri().query().unwrap_or_default();
-    let seconds = query.split('&').find_map(|part| part.strip_prefix("keep="));
-    let control = seconds.and_then(|seconds| format!("max-age={seconds}").parse().ok());
+    let asked = |name: &str| query.split('&').find_map(|part| part.strip_prefix(name));
+    let page = asked("page=").map(|reuse| reuse == "private");
+    let control = match (page, asked("keep=")) {
+        (Some(true), _) => Some(HeaderValue::from_static("no-store")),
+        (_, seconds) => seconds.and_then(|seconds| format!("max-age={seconds}").parse().ok()),
+    };
     let mut response = next.run(request).await;
     if let Some(control) = control {
         response.headers_mut().insert(CACHE_CONTROL, control);
+    }
+    if page.is_some() {
+        let html = HeaderValue::from_static("text/html; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, html);
     }
     response
 }
