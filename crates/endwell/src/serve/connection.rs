@@ -264,7 +264,7 @@ impl Drop for Over {
 /// Waits until no response is under way on the connection.
 pub(super) async fn idle(conn: &Conn) {
     loop {
-        let idle = conn.idle.notified();
+        let idle = conn.idle().notified();
         if conn.is_idle() {
             return;
         }
