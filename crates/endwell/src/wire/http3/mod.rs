@@ -34,6 +34,8 @@ mod content;
 
 mod sending;
 
+mod respond;
+
 mod stream;
 
 use std::future::Future;

@@ -1,43 +1,34 @@
-//! One request and its response over HTTP/3.
+//! One request over HTTP/3.
 //!
-//! Reads: the head of a request, then the frames and the ending of the response's body. Gives: the
-//! request to the application, and to the client every octet produced and then the signal that
-//! [`plan`](endwell_core::plan) decided. The work is dropped at once when the client stops the stream.
+//! Reads: the head of a request. Gives: the request to the application, and its response to [`Respond`]; to the client the
+//! refusal of what no application shall see.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::SystemTime;
 
 use bytes::Bytes;
-use endwell_core::{Cause, Framing, Kind};
 use h3::error::StreamError;
 use h3::server::{RequestResolver, RequestStream};
-use http::header::{CONTENT_LENGTH, DATE, EXPECT, TE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, response};
-use http_body::{Body as HttpBody, Frame};
+use http::header::{CONTENT_LENGTH, EXPECT, TE};
+use http::{HeaderMap, Request, Response};
+use http_body::Body as HttpBody;
 use tower_service::Service;
 
 use super::adapter::{Opened, Quic};
 use super::content::{Http3Content, Wanted};
-use super::frame::{CONTINUE, FAILED, LATE, TOO_LARGE, code};
+use super::frame::{LATE, TOO_LARGE, code};
 use super::inbound::{Broken, Inbound, Piece};
 use super::letters::Letters;
-use super::malformed::{CONNECTION_SPECIFIC, is_malformed_head};
+use super::malformed::is_malformed_head;
+use super::respond::{Respond, answer_by_server, at_once};
 use super::section::Undecodable;
-use super::sending::{Gone, Sending};
+use super::sending::Sending;
 use super::window::Window;
 use crate::limits::Limits;
 use crate::producer::BoxError;
 use crate::wire::body::WireBody;
 use crate::wire::broken::WireBroken;
-use crate::wire::conn::{Conn, Message as _};
-use crate::wire::exchange::{Exchange, Flown};
-use crate::wire::http2::in_ticks;
-
-/// So much of a small body is awaited before anything is written, so that it leaves with its head.
-const TOGETHER: usize = 16 * 1024;
+use crate::wire::conn::Conn;
 
 /// A request stream on which no head has come yet.
 pub(crate) struct Stream {
@@ -47,14 +38,6 @@ pub(crate) struct Stream {
     pub(super) conn: Arc<Conn>,
     pub(super) limits: Arc<Limits>,
     pub(super) window: Arc<Window>,
-}
-
-/// A response's way out.
-struct Respond {
-    sending: Sending,
-    letters: Letters,
-    fields: RequestStream<Letters, Bytes>,
-    conn: Arc<Conn>,
 }
 
 impl Stream {
@@ -79,97 +62,112 @@ impl Stream {
         match respond.answer(answer, wanted).await {
             Some(Ok(response)) => respond.send(response).await,
             // No part of the application has seen it.
-            Some(Err(broken)) => {
-                let code = broken.code().unwrap_or(code::REQUEST_CANCELLED.into());
-                respond.sending.reset(code);
-            }
-            None => respond.sending.reset(code::REQUEST_CANCELLED.into()),
+            Some(Err(broken)) => respond.refuse(broken.code()),
+            None => respond.refuse(None),
         }
     }
 
     /// Reads the head of the request; answers it here where there is none for the application.
     async fn head(self) -> Option<(Request<Http3Content>, Respond, Option<Arc<Wanted>>)> {
-        let Self {
-            opened,
-            resolver,
-            quic,
-            conn,
-            limits,
-            window,
-        } = self;
         let Opened {
             letters,
             send,
             recv,
-        } = opened;
-        let mut sending = Sending::new(send, Arc::clone(&conn), quic.clone(), window);
-        let mut inbound = Inbound::new(recv, quic.clone(), limits.head);
-        let piece = tokio::time::timeout(limits.head_timeout, poll_fn(|cx| inbound.poll_next(cx)));
-        let malformed = match piece.await {
-            Ok(Ok(Piece::Fields(frame))) => {
-                let malformed = is_malformed_head(&frame);
-                letters.put(frame);
-                malformed
-            }
-            Ok(Ok(Piece::Data(_) | Piece::End)) => {
-                sending.reset(code::REQUEST_INCOMPLETE.into());
+        } = self.opened;
+        let mut sending =
+            Sending::new(send, Arc::clone(&self.conn), self.quic.clone(), self.window);
+        let mut inbound = Inbound::new(recv, self.quic.clone(), self.limits.head);
+        let read = read(
+            &mut inbound,
+            &letters,
+            self.resolver,
+            &self.quic,
+            &self.limits,
+        );
+        let (request, stream) = match read.await {
+            Ok(read) => read,
+            Err(Refusal::Reset(code)) => {
+                sending.reset(code);
                 return None;
             }
-            Ok(Err(Broken::TooLarge)) => {
-                answer_by_server(sending, Bytes::from_static(TOO_LARGE)).await;
-                return None;
-            }
-            Ok(Err(Broken::Reset(_) | Broken::Lost | Broken::Violation(..))) => {
-                sending.reset(code::REQUEST_REJECTED.into());
-                return None;
-            }
-            Err(_late) => {
-                inbound.stop(code::NO_ERROR);
-                answer_by_server(sending, Bytes::from_static(LATE)).await;
-                return None;
-            }
-        };
-        let malformed = match malformed {
-            Ok(malformed) => malformed,
-            Err(Undecodable(why)) => {
-                inbound.violate(code::QPACK_DECOMPRESSION_FAILED, why);
-                return None;
-            }
-        };
-        // h3 has the whole frame: it needs not wait.
-        let resolved = at_once(resolver.resolve_request());
-        if let Some(Err(StreamError::ConnectionError { .. })) = &resolved {
-            // h3 closes the connection: what could be said of the stream would only hide why.
-            let _ = tokio::time::timeout(limits.head_timeout, quic.closed()).await;
-            return None;
-        }
-        let Some(Ok((request, stream))) = resolved else {
-            if !malformed && let Some(head) = letters.take().pop() {
-                // Its fields are more than may be: 431, RFC 6585 section 5.
-                inbound.stop(code::NO_ERROR);
+            Err(Refusal::Answer(head)) => {
                 answer_by_server(sending, head).await;
                 return None;
             }
-            let refused = letters.refused().unwrap_or(code::MESSAGE_ERROR.into());
-            inbound.stop(code::MESSAGE_ERROR);
-            sending.reset(refused);
-            return None;
+            Err(Refusal::Closing) => return None,
         };
-        if malformed || is_malformed(request.headers()) {
-            inbound.stop(code::MESSAGE_ERROR);
-            sending.reset(code::MESSAGE_ERROR.into());
-            return None;
-        }
         let (fields, trailers) = stream.split();
         let (content, wanted) = content(&request, inbound, &letters, trailers);
-        let request = request.map(|()| content);
-        let respond = Respond {
-            sending,
-            letters,
-            fields,
-            conn,
-        };
-        Some((request, respond, wanted))
+        let respond = Respond::new(sending, letters, fields, self.conn);
+        Some((request.map(|()| content), respond, wanted))
+    }
+}
+
+/// What becomes of a request that no application sees.
+enum Refusal {
+    /// Its stream is reset with this code.
+    Reset(u64),
+    /// It gets this head.
+    Answer(Bytes),
+    /// The connection is closed, and says why.
+    Closing,
+}
+
+/// Reads the fields of a request, and lets h3 make a head of them.
+async fn read(
+    inbound: &mut Inbound,
+    letters: &Letters,
+    resolver: RequestResolver<Quic, Bytes>,
+    quic: &quinn::Connection,
+    limits: &Limits,
+) -> Result<(Request<()>, RequestStream<Letters, Bytes>), Refusal> {
+    let frame = fields(inbound, limits).await?;
+    let malformed = is_malformed_head(&frame);
+    letters.put(frame);
+    let malformed = malformed.map_err(|Undecodable(why)| {
+        inbound.violate(code::QPACK_DECOMPRESSION_FAILED, why);
+        Refusal::Closing
+    })?;
+    // h3 has the whole frame: it needs not wait.
+    let (request, stream) = match at_once(resolver.resolve_request()) {
+        Some(Ok(resolved)) => resolved,
+        Some(Err(StreamError::ConnectionError { .. })) => {
+            // h3 closes the connection: what could be said of the stream would only hide why.
+            let _ = tokio::time::timeout(limits.head_timeout, quic.closed()).await;
+            return Err(Refusal::Closing);
+        }
+        Some(Err(_)) | None => {
+            if !malformed && let Some(head) = letters.take().pop() {
+                // Its fields are more than may be: 431, RFC 6585 section 5.
+                inbound.stop(code::NO_ERROR);
+                return Err(Refusal::Answer(head));
+            }
+            inbound.stop(code::MESSAGE_ERROR);
+            let refused = letters.refused().unwrap_or(code::MESSAGE_ERROR.into());
+            return Err(Refusal::Reset(refused));
+        }
+    };
+    if malformed || is_malformed(request.headers()) {
+        inbound.stop(code::MESSAGE_ERROR);
+        return Err(Refusal::Reset(code::MESSAGE_ERROR.into()));
+    }
+    Ok((request, stream))
+}
+
+/// The first frame of a request, which has its fields.
+async fn fields(inbound: &mut Inbound, limits: &Limits) -> Result<Bytes, Refusal> {
+    let piece = tokio::time::timeout(limits.head_timeout, poll_fn(|cx| inbound.poll_next(cx)));
+    match piece.await {
+        Ok(Ok(Piece::Fields(frame))) => Ok(frame),
+        Ok(Ok(Piece::Data(_) | Piece::End)) => Err(Refusal::Reset(code::REQUEST_INCOMPLETE.into())),
+        Ok(Err(Broken::TooLarge)) => Err(Refusal::Answer(Bytes::from_static(TOO_LARGE))),
+        Ok(Err(Broken::Reset(_) | Broken::Lost | Broken::Violation(..))) => {
+            Err(Refusal::Reset(code::REQUEST_REJECTED.into()))
+        }
+        Err(_late) => {
+            inbound.stop(code::NO_ERROR);
+            Err(Refusal::Answer(Bytes::from_static(LATE)))
+        }
     }
 }
 
@@ -193,257 +191,6 @@ fn content(
     (content, wanted)
 }
 
-impl Respond {
-    /// Waits for the application's answer; `None` if the client leaves first.
-    async fn answer<F, B>(
-        &mut self,
-        answer: F,
-        mut wanted: Option<Arc<Wanted>>,
-    ) -> Option<Result<Response<WireBody<B>>, WireBroken>>
-    where
-        F: Future<Output = Result<Response<WireBody<B>>, WireBroken>>,
-    {
-        let mut answer = pin!(answer);
-        poll_fn(|cx| {
-            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-                return Poll::Ready(Some(answer));
-            }
-            if wanted.as_ref().is_some_and(|wanted| wanted.poll(cx)) {
-                wanted = None;
-                self.sending.push(Bytes::from_static(CONTINUE));
-            }
-            // Nothing waits here but 100 (Continue); an error is seen below, too.
-            let _ = self.sending.poll_write(cx);
-            self.sending.poll_gone(cx).map(|_gone| None)
-        })
-        .await
-    }
-
-    /// Sends the response, and ends it as its body says.
-    async fn send<B>(&mut self, response: Response<WireBody<B>>)
-    where
-        B: HttpBody<Data = Bytes>,
-        B::Error: Into<BoxError>,
-    {
-        let (mut head, body) = response.into_parts();
-        complete_head(&mut head, &body);
-        let exchange = Arc::clone(body.exchange());
-        let mut body = Box::pin(body);
-        if let Err(cause) = self.push_head(head) {
-            drop(body);
-            self.send_failure(&exchange, cause).await;
-            return;
-        }
-        let over = self.send_body(body.as_mut(), &exchange).await;
-        match &over {
-            Ok(Over::Whole) => {}
-            Ok(Over::Broken(code)) => self.sending.reset(*code),
-            Err(_) => self.sending.reset(code::REQUEST_CANCELLED.into()),
-        }
-        // The work stops here. What the body counts when it goes is more than what was sent of it.
-        drop(body);
-        let signalled = over.is_ok();
-        exchange.flown(Flown {
-            sent: self.sending.sent(),
-            acked: self.sending.flight.acked(),
-            lost: over.err().map(|gone| (gone.cause, gone.signal)),
-        });
-        if signalled {
-            exchange.signalled();
-        }
-    }
-
-    /// Sends 500 in the place of a response whose head cannot be sent.
-    async fn send_failure(&mut self, exchange: &Exchange, cause: Cause) {
-        exchange.refused(cause, StatusCode::INTERNAL_SERVER_ERROR.as_u16());
-        self.sending.push(Bytes::from_static(FAILED));
-        let sent = match self.written(exchange).await {
-            Ok(()) => {
-                let conn = Arc::clone(&self.conn);
-                let killed = |cx: &mut Context<'_>| killed(&conn, exchange, cx);
-                self.sending.finish(killed).await
-            }
-            Err(gone) => Err(gone),
-        };
-        exchange.flown(Flown {
-            sent: 0,
-            acked: 0,
-            lost: sent.err().map(|gone| (gone.cause, gone.signal)),
-        });
-    }
-
-    /// Queues the head of a response.
-    fn push_head(&mut self, head: response::Parts) -> Result<(), Cause> {
-        if head.status.is_informational() {
-            // RFC 9114 section 4.5: nothing is switched to; RFC 9110 section 15.2: no other is final either.
-            let message = format!("over HTTP/3 no response ends with {}", head.status);
-            return Err(Cause::new(Kind::InternalError, message));
-        }
-        let written = at_once(self.fields.send_response(Response::from_parts(head, ())));
-        if self.push_fields(matches!(written, Some(Ok(())))) {
-            return Ok(());
-        }
-        let message = "the head is larger than the client takes (SETTINGS_MAX_FIELD_SECTION_SIZE)";
-        Err(Cause::new(Kind::InternalError, message))
-    }
-
-    /// Queues what h3 has written; not so fields that are more than the client says that it takes (RFC
-    /// 9114 section 4.2.2).
-    fn push_fields(&mut self, written: bool) -> bool {
-        let frames = self.letters.take();
-        if written {
-            for frame in frames {
-                self.sending.push(frame);
-            }
-        }
-        written
-    }
-
-    /// Sends the frames of a body until it ends, and its end; whole, all of it has arrived.
-    async fn send_body<B>(
-        &mut self,
-        mut body: Pin<&mut WireBody<B>>,
-        exchange: &Exchange,
-    ) -> Result<Over, Gone>
-    where
-        B: HttpBody<Data = Bytes>,
-        B::Error: Into<BoxError>,
-    {
-        let mut undeclared = false;
-        let broken = loop {
-            match poll_fn(|cx| self.poll_body(body.as_mut(), cx)).await? {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(octets) => self.sending.push_content(octets),
-                    Err(frame) => {
-                        let fields = frame.into_trailers().unwrap_or_default();
-                        let written = at_once(self.fields.send_trailers(fields));
-                        if !self.push_fields(matches!(written, Some(Ok(())))) {
-                            undeclared = exchange.trailers_refused(code::REQUEST_CANCELLED.into());
-                        }
-                    }
-                },
-                Some(Err(broken)) => break broken.code(),
-                // The trailers would have said how it ended.
-                None if undeclared => break Some(code::REQUEST_CANCELLED.into()),
-                None => {
-                    self.written(exchange).await?;
-                    let conn = Arc::clone(&self.conn);
-                    let killed = |cx: &mut Context<'_>| killed(&conn, exchange, cx);
-                    self.sending.finish(killed).await?;
-                    return Ok(Over::Whole);
-                }
-            }
-            if self.sending.queued() >= TOGETHER {
-                self.written(exchange).await?;
-            }
-        };
-        let Some(code) = broken else {
-            // Nobody is there who could be told.
-            return Ok(Over::Broken(code::REQUEST_CANCELLED.into()));
-        };
-        self.written(exchange).await?;
-        poll_fn(|cx| self.poll_delivered(exchange, cx)).await?;
-        let grace = body.grace(self.sending.round_trip());
-        tokio::time::sleep(in_ticks(grace)).await;
-        Ok(Over::Broken(code))
-    }
-
-    /// The next frame of the body, while what is queued leaves.
-    fn poll_body<B>(
-        &mut self,
-        body: Pin<&mut WireBody<B>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Next, Gone>>
-    where
-        B: HttpBody<Data = Bytes>,
-        B::Error: Into<BoxError>,
-    {
-        if let Poll::Ready(frame) = body.poll_frame(cx) {
-            return Poll::Ready(Ok(frame));
-        }
-        if let Poll::Ready(Err(gone)) = self.sending.poll_write(cx) {
-            return Poll::Ready(Err(gone));
-        }
-        self.sending.poll_gone(cx).map(Err)
-    }
-
-    /// Waits until QUIC has taken all that is queued.
-    async fn written(&mut self, exchange: &Exchange) -> Result<(), Gone> {
-        poll_fn(|cx| {
-            if let Some(gone) = killed(&self.conn, exchange, cx) {
-                return Poll::Ready(Err(gone));
-            }
-            self.sending.poll_write(cx)
-        })
-        .await
-    }
-
-    fn poll_delivered(
-        &mut self,
-        exchange: &Exchange,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Gone>> {
-        if let Some(gone) = killed(&self.conn, exchange, cx) {
-            return Poll::Ready(Err(gone));
-        }
-        self.sending.poll_delivered(cx)
-    }
-}
-
-/// What a body gives when it is asked.
-type Next = Option<Result<Frame<Bytes>, WireBroken>>;
-
-/// How a response's stream ends, once the client has all of it.
-enum Over {
-    Whole,
-    /// To be reset with this code.
-    Broken(u64),
-}
-
-/// Whether the server ends the connection now.
-fn killed(conn: &Conn, exchange: &Exchange, cx: &Context<'_>) -> Option<Gone> {
-    exchange.register(cx);
-    conn.killed()?;
-    let (cause, signal) = conn.why_gone();
-    Some(Gone { cause, signal })
-}
-
-/// A head of the server's own, for a request of which there is no record.
-async fn answer_by_server(mut sending: Sending, head: Bytes) {
-    sending.push(head);
-    if poll_fn(|cx| sending.poll_write(cx)).await.is_ok() {
-        let _ = sending.finish(|_| None).await;
-    }
-}
-
-/// What hyper adds to a head, and what HTTP/3 has no place for (RFC 9114 section 4.2).
-fn complete_head<B>(head: &mut response::Parts, body: &WireBody<B>)
-where
-    B: HttpBody<Data = Bytes>,
-    B::Error: Into<BoxError>,
-{
-    let headers = &mut head.headers;
-    for name in CONNECTION_SPECIFIC {
-        headers.remove(name);
-    }
-    if !headers.contains_key(DATE)
-        && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()))
-    {
-        headers.insert(DATE, date);
-    }
-    if head.status == StatusCode::NO_CONTENT {
-        // RFC 9110 section 8.6.
-        headers.remove(CONTENT_LENGTH);
-    }
-    if let Some(length) = body.length()
-        && body.situation.framing != Framing::NoBody
-    {
-        headers
-            .entry(CONTENT_LENGTH)
-            .or_insert_with(|| length.into());
-    }
-}
-
 /// Whether values are what RFC 9114 sections 4.1.2 and 4.2 call malformed.
 fn is_malformed(headers: &HeaderMap) -> bool {
     let te = headers.get_all(TE).iter().any(|te| te != "trailers");
@@ -457,17 +204,9 @@ fn is_malformed(headers: &HeaderMap) -> bool {
     te || bad_length
 }
 
-/// The output of a future that has nothing to wait for.
-fn at_once<F: Future>(future: F) -> Option<F::Output> {
-    let mut nobody = Context::from_waker(Waker::noop());
-    match pin!(future).poll(&mut nobody) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use http::header::HeaderName;
 
     use super::*;
