@@ -19,10 +19,35 @@ use super::frame::code;
 use super::letters::Letters;
 
 /// A request stream that has been opened.
+///
+/// Dropped before its request is read it is rejected, and may be sent again: quinn would end our half in order.
 pub(super) struct Opened {
     pub(super) letters: Letters,
-    pub(super) send: quinn::SendStream,
-    pub(super) recv: quinn::RecvStream,
+    halves: Option<(quinn::SendStream, quinn::RecvStream)>,
+}
+
+impl Opened {
+    pub(super) fn new(send: quinn::SendStream, recv: quinn::RecvStream) -> Self {
+        Self {
+            letters: Letters::new(stream_id(send.id())),
+            halves: Some((send, recv)),
+        }
+    }
+
+    /// Both halves, for who serves it.
+    pub(super) fn take(&mut self) -> Option<(quinn::SendStream, quinn::RecvStream)> {
+        self.halves.take()
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let Some((mut send, mut recv)) = self.halves.take() {
+            // Without effect where the connection is over.
+            let _ = recv.stop(code::REQUEST_REJECTED.into());
+            let _ = send.reset(code::REQUEST_REJECTED.into());
+        }
+    }
 }
 
 /// Where the request stream is put that h3 is told of.
@@ -91,20 +116,14 @@ impl quic::Connection<Bytes> for Quic {
         loop {
             let accepted = ready!(self.requests.as_mut().poll(cx));
             self.requests = request(&self.quic);
-            let (mut send, mut recv) = accepted.map_err(lost)?;
+            let (send, recv) = accepted.map_err(lost)?;
+            let opened = Opened::new(send, recv);
             self.opened.fetch_add(1, Ordering::Relaxed);
             if self.closing.load(Ordering::Acquire) {
-                // GOAWAY has said that nobody looks at it: it may be sent again.
-                let _ = recv.stop(code::REQUEST_REJECTED.into());
-                let _ = send.reset(code::REQUEST_REJECTED.into());
+                // GOAWAY has said that nobody looks at it.
                 continue;
             }
-            let letters = Letters::new(stream_id(send.id()));
-            let opened = Opened {
-                letters: letters.clone(),
-                send,
-                recv,
-            };
+            let letters = opened.letters.clone();
             *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened);
             return Poll::Ready(Ok(letters));
         }

@@ -392,9 +392,12 @@ mod tests {
 
     use super::*;
     use crate::wire::http3::Session;
+    use crate::wire::http3::adapter::Opened;
 
-    /// A stream of a server, and the client that reads it. The endpoints live as long as both.
-    async fn stream() -> (Sending, quinn::RecvStream, (Endpoint, [Connection; 2])) {
+    type Ends = (Endpoint, [Connection; 2]);
+
+    /// A stream as the server gets it, and the client that reads it. The endpoints live as long as both.
+    async fn opened() -> (Opened, quinn::RecvStream, Ends) {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
         let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -428,10 +431,29 @@ mod tests {
         asks.finish().unwrap();
 
         let quic = accepted.await.unwrap();
-        let (send, _) = quic.accept_bi().await.unwrap();
-        let conn = Session::conn(&quic);
-        let sending = Sending::new(send, conn, quic.clone(), Arc::default());
-        (sending, recv, (client, [connection, quic]))
+        let (send, asked) = quic.accept_bi().await.unwrap();
+        (Opened::new(send, asked), recv, (client, [connection, quic]))
+    }
+
+    /// The same, with a response on it.
+    async fn stream() -> (Sending, quinn::RecvStream, Ends) {
+        let (mut opened, recv, ends) = opened().await;
+        let quic = ends.1[1].clone();
+        let (send, _) = opened.take().unwrap();
+        let sending = Sending::new(send, Session::conn(&quic), quic, Arc::default());
+        (sending, recv, ends)
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_nobody_serves_is_rejected_and_never_ended() {
+        let (opened, mut recv, _client) = opened().await;
+        drop(opened);
+        let read = recv.read_to_end(100).await;
+        let reset = quinn::ReadError::Reset(code::REQUEST_REJECTED.into());
+        assert!(
+            matches!(&read, Err(ReadToEndError::Read(error)) if *error == reset),
+            "{read:?}"
+        );
     }
 
     #[tokio::test]

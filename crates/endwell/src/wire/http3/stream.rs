@@ -68,12 +68,9 @@ impl Stream {
     }
 
     /// Reads the head of the request; answers it here where there is none for the application.
-    async fn head(self) -> Option<(Request<Http3Content>, Respond, Option<Arc<Wanted>>)> {
-        let Opened {
-            letters,
-            send,
-            recv,
-        } = self.opened;
+    async fn head(mut self) -> Option<(Request<Http3Content>, Respond, Option<Arc<Wanted>>)> {
+        let (send, recv) = self.opened.take()?;
+        let letters = self.opened.letters.clone();
         let mut sending =
             Sending::new(send, Arc::clone(&self.conn), self.quic.clone(), self.window);
         let mut inbound = Inbound::new(recv, self.quic.clone(), self.limits.head);
