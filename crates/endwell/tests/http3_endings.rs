@@ -309,6 +309,29 @@ fn h3_service_that_is_not_ready_is_not_awaited_for_a_client_that_left() {
 }
 
 #[test]
+fn h3_configuration_without_tls_1_3_is_refused_and_an_exchange_keeps_the_old_one() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _inside = runtime.enter();
+    let old = || support::certificate::server_config_of(&[&rustls::version::TLS12]);
+    let udp = || std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let error = endwell::listen_quic(udp(), old()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("TLS 1.3"), "{error}");
+
+    let udp = udp();
+    let addr = udp.local_addr().unwrap();
+    let switch = endwell::TlsSwitch::new(support::certificate::server_config());
+    let listener = endwell::listen_quic(udp, switch.clone()).unwrap();
+    let hello = Router::new().route("/hello", get(|| async { "hello\n" }));
+    runtime.spawn(async move { endwell::serve_quic(listener, hello).await });
+    for config in [support::certificate::server_config(), old()] {
+        switch.set(config);
+        let seen = http3::observe(addr, "/hello", &[], &pace());
+        assert_eq!(seen.body, b"hello\n", "{}", seen.verdict_line());
+    }
+}
+
+#[test]
 fn h3_stream_that_is_not_read_costs_two_small_frames_beyond_its_window() {
     const WINDOW: usize = 64 * 1024;
     let made = Arc::new(AtomicUsize::new(0));

@@ -204,6 +204,19 @@ fn h10_failure_within_the_hold_is_a_5xx() {
 }
 
 #[test]
+fn h10_degraded_body_within_the_hold_keeps_its_octets() {
+    let server = Setup::default().start(app());
+    let target = target("degraded", 5000, 5000, false, 1);
+    let request = http1::Request::get10(&target);
+    let seen = http1::observe(server.addr, None, &request, &Pace::fast());
+    assert_eq!(seen.status, Some(200), "{}", seen.verdict_line());
+    assert_eq!(seen.framing, Some(SeenFraming::CloseDelimited));
+    assert_eq!(seen.end, SeenEnd::Reset);
+    assert!(seen.body == octets(5000), "{}", seen.verdict_line());
+    assert_eq!(server.record(&target).signal_out, "reset_connection");
+}
+
+#[test]
 fn h10_failure_beyond_the_hold_is_a_reset_after_every_octet() {
     let server = Setup::default().start(app());
     let target = target("mid", 200_000, 100_000, false, 1);

@@ -195,6 +195,10 @@ impl Format for Tar {
         let left = if room > i64::MAX as u64 { 0 } else { room };
         let octets = left.max(text.len() as u64) + BEYOND;
         file(INCOMPLETE, octets, 0, &text.as_bytes()[..most], into);
+        // GNU tar writes nothing of a block that is not whole.
+        let rest = usize::try_from(room).map_or(0, |room| room - most);
+        let rest = rest.min(padding(most as u64));
+        into.resize(into.len() + rest, b' ');
     }
 }
 
@@ -444,6 +448,7 @@ mod tests {
             }
             if room == 10_000 {
                 assert!(text(&seal, 512..seal.len()).contains("top/file has gone."));
+                assert_eq!(seal.len() % 512, 0, "a block that is not whole is lost");
             }
         }
     }

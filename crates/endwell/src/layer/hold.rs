@@ -89,7 +89,9 @@ impl HowToHold {
         let first = self.first(body).await?;
         let held = body.intake().held() as u64;
         match (first, body.promised()) {
-            (First::Broken(ending, said_by), _) if held > 0 => body.release(ending, said_by),
+            (First::Broken(ending, said_by), _) if held > 0 => {
+                body.release(ending, said_by, !self.or_refuse)
+            }
             (First::Broken(ending, said_by), _) => Err((ending, said_by)),
             (First::Go | First::Whole, Some(0)) if held > 0 => Err(failed(
                 Kind::LengthExceeded,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connecting, Connection, Endpoint, EndpointConfig, IdleTimeout, TransportConfig};
 use rustls::ServerConfig;
+use rustls::quic::{ServerConnection as QuicServer, Version};
 use socket2::SockRef;
 
 use super::TlsSwitch;
@@ -122,13 +123,21 @@ impl Current {
         let mut config = ServerConfig::clone(&tls);
         config.alpn_protocols = vec![b"h3".to_vec()];
         config.max_early_data_size = 0;
-        let crypto = QuicServerConfig::try_from(Arc::new(config))
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let config = Arc::new(config);
+        // quinn looks at the cipher suites here, and at the versions only when a client has come, where it panics.
+        QuicServer::new(Arc::clone(&config), Version::V1, Vec::new()).map_err(unfit)?;
+        let crypto = QuicServerConfig::try_from(config).map_err(unfit)?;
         Ok(Self {
             tls,
             crypto: Arc::new(crypto),
         })
     }
+}
+
+/// QUIC cannot use this TLS configuration.
+fn unfit(error: impl fmt::Display) -> io::Error {
+    let message = format!("the TLS configuration cannot be used for HTTP/3: {error}");
+    io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
 /// What a connection may take of us.

@@ -144,7 +144,8 @@ where
         self.tally.promised = Some(octets);
     }
 
-    /// Lets the held octets of a degraded body go where it may end clean: all of them are known.
+    /// Lets the held octets of a degraded body go, all of which are known: where it ends clean, or where the end of the
+    /// connection `can_tell` what it is.
     ///
     /// # Errors
     /// The ending, which takes the place of the head.
@@ -152,11 +153,14 @@ where
         &mut self,
         ending: Ending,
         said_by: SaidBy,
+        can_tell: bool,
     ) -> Result<(), (Ending, SaidBy)> {
-        if plan(&ending, &self.situation) != WireEnding::EndMark {
+        let clean = plan(&ending, &self.situation) == WireEnding::EndMark;
+        let told = can_tell && matches!(ending, Ending::Degraded(_));
+        if !clean && !told {
             return Err((ending, said_by));
         }
-        if self.situation.framing == Framing::CloseDelimited {
+        if clean && self.situation.framing == Framing::CloseDelimited {
             self.promise(self.intake.held() as u64);
         }
         self.intake.put_back(ending, said_by);
