@@ -61,7 +61,7 @@ fn self_signed() -> io::Result<Arc<ServerConfig>> {
             config.with_single_cert(vec![made.cert.der().clone()], key)
         })
         .map_err(io::Error::other)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), b"http/1.0".to_vec()];
     Ok(Arc::new(config))
 }
 

@@ -1,4 +1,4 @@
-//! A server of pages whose parts do what the request asks: `cargo run -p endwell --example parts`.
+//! A server of pages whose parts do what the request asks: `cargo run -p endwell --example parts [ADDRESS]`.
 //!
 //! It listens on two ports, plain and TLS, and prints their URLs. Records go to standard output as JSON.
 //!
@@ -246,7 +246,9 @@ pub fn app() -> Router {
 async fn main() -> io::Result<()> {
     std::panic::set_hook(Box::new(|_| {}));
     let log = Log::new(Format::Json, io::stdout())?;
-    let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = std::env::args().nth(1);
+    let address = address.as_deref().unwrap_or("127.0.0.1:0");
+    let plain = tokio::net::TcpListener::bind(address).await?;
     let tls = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     eprintln!("listening on http://{}", plain.local_addr()?);
     eprintln!("listening on https://{}", tls.local_addr()?);
