@@ -25,6 +25,9 @@ fn show(args: &[&str]) -> Command {
     command
 }
 
+/// A hash that a user may have.
+const HASH: &str = "$2b$04$TiX88i4u4TqMUtWqCM4QpOii7WgvRrMDE76dIuwjJ7nieZ/ER6bk.";
+
 /// A value that is not the default.
 fn sample(key: &Key) -> String {
     let choice = key.choices().pop();
@@ -32,7 +35,7 @@ fn sample(key: &Key) -> String {
         (Kind::Switch, _) => (!is_on(key)).to_string(),
         (Kind::Number, "max-header-size") => "17000".to_owned(),
         (Kind::Number, "zip-level") => "7".to_owned(),
-        (Kind::Text, "auth") => "ann:hash".to_owned(),
+        (Kind::Text, "auth") => format!("ann:{HASH}"),
         (Kind::Text, "allow" | "deny") => "192.0.2.0/24".to_owned(),
         (Kind::Number, _) => "17".to_owned(),
         (Kind::Duration, _) => "17s".to_owned(),

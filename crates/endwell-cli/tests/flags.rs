@@ -163,10 +163,37 @@ fn users_and_networks_by_flag() {
     assert_eq!(get(&server, "/page.xyz").status, Some(401));
     let server = Server::start(&folder, &["--deny=127.0.0.1"]);
     assert_eq!(get(&server, "/page.xyz").status, Some(403));
-    let (exit, _, said) = common::run(&["serve", folder.root(), "--auth=ann:secret"]);
-    assert_eq!(exit, Some(1));
-    assert!(said.starts_with("error: the hash of the user ann is neither"));
-    assert!(!said.contains("secret"), "{said}");
+}
+
+#[test]
+fn users_that_are_none_are_2_and_are_not_repeated() {
+    let (folder, _outside) = folder();
+    let twice = format!("--auth=ann:{HASH}");
+    for (args, line) in [
+        (
+            &["--auth=ann:secret"][..],
+            "error: the hash of the user ann is neither",
+        ),
+        (
+            &["--auth", "secret"],
+            "error: a user is written as NAME:HASH",
+        ),
+        (
+            &["--auth", ":secret"],
+            "error: a user is written as NAME:HASH",
+        ),
+        (&[&twice, &twice], "error: the user ann is there twice"),
+    ] {
+        for verb in [&["serve", folder.root()][..], &["config", "show"]] {
+            let (exit, out, said) = common::run(&[verb, args].concat());
+            assert!(said.starts_with(line), "{said}");
+            assert!(
+                !said.contains("secret") && !said.contains("$2b$04"),
+                "{said}"
+            );
+            assert_eq!((exit, out.as_str()), (Some(2), ""), "{args:?}");
+        }
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ pub struct Network(String);
 
 /// A user and the hash of a password, as they were written.
 ///
-/// What is wrong with it is found out when the server is made: an error of the command line would
+/// What is wrong with it is found out once all settings are read: an error of the command line would
 /// repeat what may be a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct User(String);

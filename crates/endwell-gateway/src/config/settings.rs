@@ -16,6 +16,7 @@ use super::number;
 use super::origin::Unusable;
 use super::pages::{Below, Index};
 use super::values::{self, MediaType};
+use crate::{BadUser, Users};
 
 /// All that `endwell serve` can be told.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -367,6 +368,7 @@ impl Settings {
     /// What must hold between settings that are right by themselves.
     pub(super) fn check(&self) -> Result<(), Unusable> {
         self.commands.check()?;
+        self.access.users()?;
         let certificate = self.tls.certificate()?;
         let encrypted = self.listening.listen.iter().any(|to| to.tls == Some(true));
         match certificate {
@@ -405,6 +407,21 @@ impl CommandSettings {
                 Err(Unusable::new("command-type", why))
             }
         }
+    }
+}
+
+impl AccessSettings {
+    /// The users that are named here, not those of the file.
+    ///
+    /// # Errors
+    /// One of them is not `NAME:HASH`, or is there twice.
+    pub(crate) fn users(&self) -> Result<Users, Unusable> {
+        let unusable = |error: BadUser| Unusable::new("auth", error.to_string());
+        let mut users = Users::new().map_err(unusable)?;
+        for user in &self.auth {
+            users.add(user.as_str()).map_err(unusable)?;
+        }
+        Ok(users)
     }
 }
 

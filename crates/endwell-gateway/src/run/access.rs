@@ -33,11 +33,7 @@ pub(super) fn guard<S>(
     if settings.auth.is_empty() && listed.is_none() {
         return Ok(guard);
     }
-    let unusable = |error: &dyn std::fmt::Display| Unusable::new("auth", error.to_string());
-    let mut users = Users::new().map_err(|error| unusable(&error))?;
-    for user in &settings.auth {
-        users.add(user.as_str()).map_err(|error| unusable(&error))?;
-    }
+    let mut users = settings.users()?;
     if let (Some(file), Some(text)) = (&settings.auth_file, listed) {
         add_listed(&mut users, file, text)?;
     }
