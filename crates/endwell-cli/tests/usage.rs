@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use common::{Folder, run, run_command, unprivileged};
+use common::{Folder, Server, endwell, run, run_command, unprivileged};
 
 /// Writes a certificate and its key.
 fn pair(folder: &Folder, name: &str) -> (String, String) {
@@ -97,6 +97,31 @@ fn a_command_line_that_cannot_be_is_2() {
         fails(2, &[&["serve"], args].concat(), line);
     }
     assert_eq!(run(&[]).0, Some(2));
+}
+
+#[test]
+fn http3_that_no_listener_could_speak_is_2() {
+    let folder = Folder::new();
+    let socket = format!("unix:{}?mode=660", folder.path("e.sock").display());
+    let args = ["serve", folder.root(), "--tls-self-signed", "--http3"];
+    let line = "HTTP/3 needs an https listener with a port, and every --listen is http:// or a unix socket; add one such as --listen 0.0.0.0:443, or leave out --http3";
+    for listen in [
+        &["--listen", "http://127.0.0.1:0"][..],
+        &["--listen", &socket],
+        &["--listen", &socket, "--listen", "http://127.0.0.1:0"],
+    ] {
+        fails(2, &[&args, listen].concat(), line);
+    }
+    assert!(!folder.path("e.sock").exists());
+    let mut command = endwell();
+    command.args(args);
+    command.args(["--listen", &socket, "--listen", "127.0.0.1:0"]);
+    let server = Server::start_with(&mut command, 3);
+    assert!(
+        server.urls[2].ends_with(" for HTTP/3 (UDP)"),
+        "{:?}",
+        server.urls
+    );
 }
 
 #[test]

@@ -46,6 +46,13 @@ impl Endpoint {
     }
 }
 
+impl Listen {
+    /// Whether it has a port and may speak TLS there, so that HTTP/3 may stand beside it.
+    pub fn may_be_https(&self) -> bool {
+        self.tls != Some(false) && matches!(self.endpoint, Endpoint::Tcp(_))
+    }
+}
+
 impl FromStr for Endpoint {
     type Err = String;
 
@@ -121,6 +128,20 @@ mod tests {
         ] {
             let told = text.parse::<Endpoint>().expect_err(text);
             assert!(told.contains(hint), "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn https_has_a_port_and_is_not_plain() {
+        for (text, may) in [
+            ("[::1]:443", true),
+            ("https://[::1]:443", true),
+            ("http://[::1]:80", false),
+            ("unix:e.sock", false),
+            ("https://unix:e.sock", false),
+        ] {
+            let listen: Listen = text.parse().expect(text);
+            assert_eq!(listen.may_be_https(), may, "{text}");
         }
     }
 

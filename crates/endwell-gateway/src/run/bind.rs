@@ -39,6 +39,17 @@ pub(super) async fn all(
 ) -> Result<Bound, RunError> {
     let fault = |unusable| RunError::Unusable(loaded.fault(unusable));
     let settings = &loaded.settings;
+    let named = !loaded.is_default("listen") || passed.serve.is_empty();
+    let listen: &[Listen] = match named {
+        true => &settings.listening.listen,
+        false => &[],
+    };
+    let https = passed.serve.iter().any(|it| it.local_addr().is_ok())
+        || listen.iter().any(Listen::may_be_https);
+    if settings.tls.http3 && !https {
+        // What was passed counts, so the settings alone cannot tell.
+        return Err(RunError::Settings(loaded.fault(no_https()).into()));
+    }
     let mut how = How {
         tls,
         http3: settings.tls.http3,
@@ -56,10 +67,8 @@ pub(super) async fn all(
         let listeners = bind(admin, "admin").await.map_err(fault)?;
         bound.admin.extend(listeners);
     }
-    if !loaded.is_default("listen") || bound.serve.is_empty() {
-        for to in &settings.listening.listen {
-            bound.serve.extend(how.listen(to).await.map_err(fault)?);
-        }
+    for to in listen {
+        bound.serve.extend(how.listen(to).await.map_err(fault)?);
     }
     match how.udp.first() {
         None => Ok(bound),
@@ -114,6 +123,14 @@ impl How<'_> {
 
 fn no_quic(no: NoQuic) -> Unusable {
     Unusable::new("http3", no.why())
+}
+
+/// HTTP/3 that nobody could ever speak is a mistake, not a wish.
+fn no_https() -> Unusable {
+    Unusable::new(
+        "http3",
+        "HTTP/3 needs an https listener with a port, and every --listen is http:// or a unix socket; add one such as --listen 0.0.0.0:443, or leave out --http3",
+    )
 }
 
 /// Listens at an endpoint that the setting `key` has named.

@@ -8,7 +8,7 @@ use crate::config::{Fault, Faults};
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The sources are wrong in themselves.
+    /// The sources are wrong in themselves, or together with the sockets that were passed.
     #[error("{0}")]
     Settings(#[from] Faults),
     /// What a setting names cannot be used: a folder, an address, a certificate, a log.
