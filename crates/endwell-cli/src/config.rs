@@ -14,8 +14,8 @@ pub(crate) const NAME: &str = "config";
 const CHECK: &str = "\
 Looks for errors in a configuration file.
 
-Reads it as `endwell serve --config FILE` would, with the environment, and looks at the folder and \
-the certificates that it names. Listens nowhere and opens no log. Every error is a line with its \
+Reads it as `endwell serve --config FILE` would, with the environment, and looks at what it \
+names: the folder and its pages, users, programs and certificates. Listens nowhere and opens no log. Every error is a line with its \
 place; the exit code is then 2.";
 
 const SHOW: &str = "\

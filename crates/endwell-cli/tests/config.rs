@@ -294,6 +294,23 @@ fn what_a_file_names_is_looked_at() {
 }
 
 #[test]
+fn pages_that_a_file_names_are_looked_at() {
+    let folder = Folder::new();
+    let text = "listen = \"127.0.0.1:0\"\ndir = \".\"\nspa = \"app.html\"\n";
+    let file = folder.write("e.toml", text);
+    let line = format!(
+        "error: {}:3:1: there is no page {}; make it, or give --spa another path below the folder\n",
+        file.display(),
+        folder.path("./app.html").display()
+    );
+    let file = file.to_str().unwrap();
+    let (exit, _, error) = run(&["config", "check", file]);
+    assert_eq!((exit, error.as_str()), (Some(2), line.as_str()));
+    folder.write("app.html", "x");
+    assert_eq!(run(&["config", "check", file]).0, Some(0));
+}
+
+#[test]
 fn a_variable_that_is_wrong_is_named() {
     let mut command = show(&[]);
     command

@@ -93,6 +93,10 @@ fn a_configuration_that_is_wrong_changes_nothing() {
             "e.toml:2:1: there is no folder none; make it, or name another: endwell serve DIR",
         ),
         (
+            format!("{two}not-found = \"404.html\"\n"),
+            "e.toml:3:1: there is no page two/404.html; make it, or give --not-found another path below the folder",
+        ),
+        (
             String::from("dir = \""),
             "e.toml:1:8: invalid basic string, expected `\"`",
         ),

@@ -137,6 +137,33 @@ fn a_folder_that_is_none_is_1() {
 }
 
 #[test]
+fn a_page_that_cannot_be_sent_is_1() {
+    let (folder, outside) = (Folder::new(), Folder::new());
+    let secret = outside.write("secret", "x");
+    fs::create_dir(folder.path("sub")).unwrap();
+    std::os::unix::fs::symlink(secret, folder.path("out")).unwrap();
+    folder.write(".page", "x");
+    for key in ["spa", "not-found"] {
+        let flag = format!("--{key}");
+        let other = format!("give {flag} another path below the folder");
+        let none = folder.path("none.html");
+        let line = format!("there is no page {}; make it, or {other}", none.display());
+        fails(1, &["serve", folder.root(), &flag, "none.html"], &line);
+        for name in ["sub", "out"] {
+            let page = folder.path(name);
+            let line = format!(
+                "the page {} is no file, or a link that leads nowhere or out of the folder (--follow-symlinks follows it there); {other}",
+                page.display()
+            );
+            fails(1, &["serve", folder.root(), &flag, name], &line);
+        }
+        Server::start(&folder, &[&flag, "out", "--follow-symlinks"]);
+        // Nobody can ask for it by its name, but it is sent as a page.
+        Server::start(&folder, &[&flag, ".page"]);
+    }
+}
+
+#[test]
 fn a_port_in_use_is_1() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();

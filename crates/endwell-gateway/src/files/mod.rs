@@ -190,6 +190,17 @@ impl Files {
         self.settings.root.path()
     }
 
+    /// Looks whether a page of [`Files::spa`] or [`Files::not_found_page`] is there, as it is looked
+    /// for when it is sent. Blocks.
+    ///
+    /// # Errors
+    /// It is not below the folder, is no file, or cannot be opened.
+    #[cfg(feature = "run")]
+    pub(crate) fn look_for_page(&self, page: &Path) -> Result<(), OpenError> {
+        let place = self.settings.find(page, Disk::Any)?;
+        self.settings.open(&place, Disk::Any).map(|_| ())
+    }
+
     /// The `Content-Type` of a file with this name.
     pub fn type_of(&self, name: &Path) -> HeaderValue {
         self.settings.media_type(name)

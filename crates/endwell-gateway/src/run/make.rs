@@ -11,6 +11,7 @@ use super::{access, descriptors};
 use crate::config::{
     Index, Settings, Unusable, WhenGrowing, WhenHalfClosed, WhenMissing, WhichArchives,
 };
+use crate::source::place::OpenError;
 use crate::{ArchiveOnError, Archives, Files, Growing, Guard, Routes};
 
 /// What answers requests: the folder, behind programs at paths, behind who may ask.
@@ -66,7 +67,43 @@ fn files(settings: &Settings) -> Result<Files, Unusable> {
     for media in &given.media_type {
         files = files.media_type(&media.extension, media.value.clone());
     }
+    for (key, page) in [("not-found", &given.not_found), ("spa", &given.spa)] {
+        if let Some(page) = page {
+            look_for_page(&files, key, &settings.dir, page.path())?;
+        }
+    }
     Ok(files)
+}
+
+/// Looks whether a page is there: to find out now is better than at the first request.
+fn look_for_page(
+    files: &Files,
+    key: &'static str,
+    dir: &Path,
+    page: &Path,
+) -> Result<(), Unusable> {
+    files.look_for_page(page).map_err(|error| {
+        let path = dir.join(page);
+        let shown = path.display();
+        let other = format!("give --{key} another path below the folder");
+        let why = match error {
+            OpenError::NotFound if path.symlink_metadata().is_err() => {
+                format!("there is no page {shown}; make it, or {other}")
+            }
+            OpenError::NotFound => format!(
+                "the page {shown} is no file, or a link that leads nowhere or out of the folder (--follow-symlinks follows it there); {other}"
+            ),
+            OpenError::Forbidden => {
+                format!("no permission to read the page {shown}; let this user read it, or {other}")
+            }
+            OpenError::Failed { source, .. } => {
+                format!("cannot read the page {shown} ({source}); {other}")
+            }
+            // It may wait, so it never says this.
+            OpenError::Waits => format!("cannot read the page {shown}; {other}"),
+        };
+        Unusable::new(key, why)
+    })
 }
 
 /// The folder's service, or why it cannot be served and what can.

@@ -60,8 +60,8 @@ pub use self::server::Stopped;
 /// How long a reload that hangs on a dead disk may keep the process.
 const LAST_RELOAD: Duration = Duration::from_secs(2);
 
-/// Looks at everything that settings name without serving it: the folder, the users
-/// and the certificates.
+/// Looks at everything that settings name without serving it: the folder and its pages,
+/// the users, the programs and the certificates.
 ///
 /// # Errors
 /// What cannot be used, with its place.
