@@ -249,6 +249,30 @@ fn certificates_that_cannot_be_used_are_1() {
 }
 
 #[test]
+fn a_folder_that_may_not_be_entered_is_1() {
+    let folder = Folder::new();
+    let locked = folder.path("locked");
+    fs::create_dir(&locked).unwrap();
+    let shown = locked.to_str().unwrap();
+    let way_out = "let this user read and enter it (chmod), or name another: endwell serve DIR";
+    for mode in [0o000, 0o744] {
+        fs::set_permissions(&locked, Permissions::from_mode(mode)).unwrap();
+        let Some(mut command) = unprivileged(&folder) else {
+            println!("skipped: this user cannot become another one");
+            return;
+        };
+        let (exit, out, error) = run_command(command.args(["serve", shown]));
+        let line = format!("error: no permission to enter the folder {shown}; {way_out}\n");
+        assert_eq!((exit, out.as_str(), error), (Some(1), "", line));
+    }
+    // Its files can be asked for by their names.
+    fs::set_permissions(&locked, Permissions::from_mode(0o711)).unwrap();
+    let mut command = unprivileged(&folder).expect("as before");
+    command.args(["serve", shown, "--listen", "127.0.0.1:0"]);
+    Server::start_with(&mut command, 1);
+}
+
+#[test]
 fn what_needs_privileges_is_1() {
     let folder = Folder::new();
     let (certificate, key) = pair(&folder, "one");

@@ -76,7 +76,7 @@ impl Files {
     /// Serves a folder. It may be a symbolic link that is set anew while the service runs.
     ///
     /// # Errors
-    /// It does not exist, is no folder, or cannot be reached.
+    /// It does not exist, is no folder, cannot be reached, or may not be entered.
     pub fn new(root: impl AsRef<Path>) -> io::Result<Self> {
         Ok(Self {
             settings: Arc::new(Settings::new(Root::open(root)?)),

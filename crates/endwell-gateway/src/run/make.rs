@@ -117,6 +117,9 @@ fn folder(dir: &Path) -> Result<Files, Unusable> {
             io::ErrorKind::NotADirectory => {
                 format!("{shown} is not a folder; name the folder it is in: endwell serve DIR")
             }
+            io::ErrorKind::PermissionDenied => format!(
+                "no permission to enter the folder {shown}; let this user read and enter it (chmod), or name another: endwell serve DIR"
+            ),
             _ => format!(
                 "cannot serve the folder {shown} ({error}); name another: endwell serve DIR"
             ),

@@ -84,12 +84,15 @@ impl Root {
     /// Opens a folder. Blocks.
     ///
     /// # Errors
-    /// It does not exist, is no folder, or cannot be reached.
+    /// It does not exist, is no folder, cannot be reached, or may not be entered: nothing below it
+    /// could be sent.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         if !path.metadata()?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
+        // Only a name within it tells whether it may be entered.
+        path.join(".").metadata()?;
         let kept = Arc::new(Kept::new());
         let folder = Folder::open(&path, &kept)?;
         Ok(Self {
