@@ -30,16 +30,14 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(given: &ArgMatches, mut command: Command) -> ExitCode {
     // Gives every verb its full name, as in `endwell-serve`.
     command.build();
+    let mut above = String::new();
     for verb in given.get_many::<String>("verb").into_iter().flatten() {
         let Some(found) = command.find_subcommand(verb).cloned() else {
-            let verbs: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
-            complain(&format!(
-                "there is no page for '{verb}'; write one of {}",
-                verbs.join(", ")
-            ));
+            complain(&no_page(&command, &above, verb));
             return ExitCode::from(USAGE);
         };
         command = found;
+        above += &format!(" {verb}");
     }
     let mut page = Vec::new();
     match Man::new(command).render(&mut page) {
@@ -49,4 +47,15 @@ pub(crate) fn run(given: &ArgMatches, mut command: Command) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What to write instead of `verb`; `above` are the verbs before it.
+fn no_page(command: &Command, above: &str, verb: &str) -> String {
+    let verbs: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
+    let way_out = match &verbs[..] {
+        // It has one page, and no verbs that could have their own.
+        [] => format!("write endwell man{above}"),
+        verbs => format!("write one of {}", verbs.join(", ")),
+    };
+    format!("there is no page for '{verb}'; {way_out}")
 }

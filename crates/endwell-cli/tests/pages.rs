@@ -99,4 +99,10 @@ fn manual_pages_are_read_without_a_warning() {
     let (exit, _, error) = run(&["man", "config", "chek"]);
     let line = "error: there is no page for 'chek'; write one of check, show, help\n";
     assert_eq!((exit, error.as_str()), (Some(2), line));
+    for verbs in [&["serve"][..], &["config", "check"]] {
+        let (exit, _, error) = run(&[&["man"], verbs, &["extra"]].concat());
+        let verbs = verbs.join(" ");
+        let line = format!("error: there is no page for 'extra'; write endwell man {verbs}\n");
+        assert_eq!((exit, error), (Some(2), line));
+    }
 }
