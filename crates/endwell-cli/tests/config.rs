@@ -328,16 +328,29 @@ fn a_variable_that_is_wrong_is_named() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_2() {
-    let why = "; give --config another file, or none\n";
     for (file, error) in [
         ("/nowhere", "No such file or directory (os error 2)"),
         ("/dev/zero", "it is longer than 262144 octets"),
         ("/dev", "Is a directory (os error 21)"),
     ] {
-        let line = format!("error: cannot read the configuration {file} ({error}){why}");
-        for args in [["serve", "-c", file], ["config", "check", file]] {
+        let line =
+            |way_out| format!("error: cannot read the configuration {file} ({error}); {way_out}\n");
+        for (args, way_out) in [
+            (["serve", "-c", file], "give --config another file, or none"),
+            (
+                ["config", "check", file],
+                "name another file: endwell config check FILE",
+            ),
+        ] {
             let (exit, _, said) = run(&args);
-            assert_eq!((exit, said.as_str()), (Some(2), line.as_str()));
+            assert_eq!((exit, said), (Some(2), line(way_out)));
+        }
+        for args in [&["serve"][..], &["config", "check"]] {
+            let mut command = endwell();
+            command.args(args).env("ENDWELL_CONFIG", file);
+            let (exit, _, said) = run_command(&mut command);
+            let way_out = "let ENDWELL_CONFIG name another file, or unset it";
+            assert_eq!((exit, said), (Some(2), line(way_out)));
         }
     }
     let (exit, _, said) = run(&["config", "check"]);

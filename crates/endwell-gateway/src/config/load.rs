@@ -27,7 +27,36 @@ const LONGEST: u64 = 256 * 1024;
 pub struct Sources {
     flags: Vec<Given>,
     environment: HashMap<String, OsString>,
-    file: Option<PathBuf>,
+    file: Option<ConfigFile>,
+}
+
+/// The configuration file, and who named it.
+#[derive(Debug, Clone)]
+struct ConfigFile {
+    path: PathBuf,
+    named: Named,
+}
+
+/// Who has named the configuration file.
+#[derive(Debug, Clone, Copy)]
+enum Named {
+    /// `--config`.
+    Flag,
+    /// The command that is about this file.
+    Argument,
+    /// `ENDWELL_CONFIG`.
+    Variable,
+}
+
+impl Named {
+    /// What to do about a file that cannot be read.
+    fn way_out(self) -> String {
+        match self {
+            Self::Flag => "give --config another file, or none".to_owned(),
+            Self::Argument => "name another file: endwell config check FILE".to_owned(),
+            Self::Variable => format!("let {VARIABLE} name another file, or unset it"),
+        }
+    }
 }
 
 impl Sources {
@@ -38,24 +67,25 @@ impl Sources {
         let file = matches.get_one::<PathBuf>("config").cloned();
         Self {
             flags: given::by_flags(matches),
-            file: file.or_else(|| named(&environment)),
+            file: named(file, Named::Flag, &environment),
             environment,
         }
     }
 
-    /// A file and this process's environment, as `endwell serve --config FILE` reads them.
+    /// A file that a command is about and this process's environment, as
+    /// `endwell serve --config FILE` reads them.
     pub fn of_file(file: Option<PathBuf>) -> Self {
         let environment = given::environment();
         Self {
             flags: Vec::new(),
-            file: file.or_else(|| named(&environment)),
+            file: named(file, Named::Argument, &environment),
             environment,
         }
     }
 
     /// The configuration file.
     pub fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
+        self.file.as_ref().map(|file| file.path.as_path())
     }
 
     /// Reads them all.
@@ -77,7 +107,7 @@ impl Sources {
     }
 
     fn read_file(&self) -> Result<Vec<Given>, Vec<Fault>> {
-        let Some(path) = &self.file else {
+        let Some(ConfigFile { path, named }) = &self.file else {
             return Ok(Vec::new());
         };
         match limited::read(path, LONGEST) {
@@ -87,8 +117,9 @@ impl Sources {
             },
             Err(error) => {
                 let message = format!(
-                    "cannot read the configuration {} ({error}); give --config another file, or none",
-                    path.display()
+                    "cannot read the configuration {} ({error}); {}",
+                    path.display(),
+                    named.way_out()
                 );
                 let origin = Origin::Default;
                 Err(vec![Fault { origin, message }])
@@ -97,9 +128,20 @@ impl Sources {
     }
 }
 
-fn named(environment: &HashMap<String, OsString>) -> Option<PathBuf> {
-    let named = environment.get(VARIABLE).filter(|name| !name.is_empty());
-    named.map(PathBuf::from)
+/// The file that was given as `given`, else the one of the environment.
+fn named(
+    file: Option<PathBuf>,
+    given: Named,
+    environment: &HashMap<String, OsString>,
+) -> Option<ConfigFile> {
+    let named = match file {
+        Some(path) => Some((path, given)),
+        None => {
+            let path = environment.get(VARIABLE).filter(|name| !name.is_empty());
+            path.map(|path| (path.into(), Named::Variable))
+        }
+    };
+    named.map(|(path, named)| ConfigFile { path, named })
 }
 
 fn no_text(path: &Path, error: &std::string::FromUtf8Error) -> Fault {
