@@ -239,8 +239,33 @@ fn all_that_is_wrong_with_a_file_is_said_with_its_place() {
             "@:10:14: invalid value '' for half-close [possible values: cancel, tolerate]",
             "@:11:7: dir takes a text in quotes, not a datetime",
             "@:12:17: invalid value '-1' for stall-timeout: write a duration such as 30s, 500ms, 2m or 0",
-            "@:13:1: growing takes a text in quotes, not a table",
-            "@:14:2: there is no key 'tls'; did you mean 'tls-key'?",
+            &table("@:13:2", "growing"),
+            &table("@:14:2", "tls"),
+        ],
+    );
+}
+
+/// What is said of a table.
+fn table(place: &str, name: &str) -> String {
+    format!(
+        "{place}: '{name}' is a table, and this file is flat: it has no tables; write each setting as a line of its own, such as log-format = \"json\", above which no [{name}] stands"
+    )
+}
+
+#[test]
+fn a_table_is_said_to_be_one_however_it_is_written() {
+    fails(
+        "tls.cert = \"x\"\n\
+         drain = {}\n\
+         listen = [{ port = 1 }]\n\
+         [serve]\ndir = \"x\"\n\
+         [[server]]\ndir = \"x\"\n",
+        &[
+            &table("@:1:1", "tls"),
+            &table("@:2:1", "drain"),
+            &table("@:3:1", "listen"),
+            &table("@:4:2", "serve"),
+            &table("@:6:3", "server"),
         ],
     );
 }

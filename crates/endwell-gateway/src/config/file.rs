@@ -1,6 +1,7 @@
 //! The configuration file: TOML, one key for each flag.
 //!
 //! Reads: text. Gives: values with the place of each, or everything that is wrong with it.
+//! Never: looks into a table. The file is flat, and a table is one fault, whatever it holds.
 
 use std::ffi::OsString;
 use std::ops::Range;
@@ -66,6 +67,12 @@ impl File<'_> {
         value: &Spanned<DeValue<'_>>,
     ) -> Result<Given, Vec<Fault>> {
         let text = name.get_ref().as_ref();
+        if is_table(value.get_ref()) {
+            let message = format!(
+                "'{text}' is a table, and this file is flat: it has no tables; write each setting as a line of its own, such as log-format = \"json\", above which no [{text}] stands"
+            );
+            return Err(vec![self.fault(name.span(), message)]);
+        }
         let key = Key::find(text).map_err(|similar| {
             let similar = similar.map(|key| format!("; did you mean '{}'?", key.name()));
             let message = format!("there is no key '{text}'{}", similar.unwrap_or_default());
@@ -114,6 +121,18 @@ impl File<'_> {
             }
             Some(_) | None => Ok(text.into()),
         }
+    }
+}
+
+/// Whether it is a table, or tables of one name: `[x]`, `[[x]]`, `x.y = 1` or `x = {}`.
+fn is_table(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Table(_) => true,
+        DeValue::Array(list) => {
+            let table = |element: &Spanned<_>| matches!(element.get_ref(), DeValue::Table(_));
+            !list.is_empty() && list.iter().all(table)
+        }
+        _ => false,
     }
 }
 
