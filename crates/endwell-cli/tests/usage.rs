@@ -175,6 +175,34 @@ fn a_port_in_use_is_1() {
 }
 
 #[test]
+fn a_port_that_the_server_holds_itself_is_1_and_told() {
+    let Ok(free) = TcpListener::bind("[::]:0") else {
+        println!("skipped: this machine has no IPv6");
+        return;
+    };
+    // Free again from here on.
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let (v4, v6, local) = (
+        format!("0.0.0.0:{port}"),
+        format!("[::]:{port}"),
+        format!("127.0.0.1:{port}"),
+    );
+    for (first, second) in [(&v4, &v6), (&v6, &v4)] {
+        let line = format!(
+            "{second} is already in use: --listen {first} of this server holds it; leave out one: --listen {v6} alone serves both"
+        );
+        fails(1, &["serve", "--listen", first, "--listen", second], &line);
+    }
+    let line = format!("{local} is named twice; leave out one --listen");
+    fails(1, &["serve", "--listen", &local, "--listen", &local], &line);
+    let line = format!(
+        "{v4} is already in use: --admin {local} of this server holds it; choose another port for one of them"
+    );
+    fails(1, &["serve", "--listen", &v4, "--admin", &local], &line);
+}
+
+#[test]
 fn an_address_of_another_machine_is_1() {
     let line = "192.0.2.1 is no address of this machine; choose another with --listen, such as 127.0.0.1:8080";
     fails(1, &["serve", "--listen", "192.0.2.1:8080"], line);

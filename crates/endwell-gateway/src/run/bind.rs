@@ -4,7 +4,7 @@
 //! sentence that says what to write instead.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 
 use endwell::{Listener, QuicListener, TlsSwitch};
 use tokio::net::TcpListener;
@@ -54,6 +54,7 @@ pub(super) async fn all(
         tls,
         http3: settings.tls.http3,
         udp: passed.quic,
+        ours: Vec::new(),
     };
     let mut bound = Bound {
         serve: Vec::new(),
@@ -64,7 +65,8 @@ pub(super) async fn all(
         bound.serve.push(served);
     }
     if let Some(admin) = &settings.operation.admin {
-        let listeners = bind(admin, "admin").await.map_err(fault)?;
+        let listeners = bind(admin, "admin", &how.ours).await.map_err(fault)?;
+        how.own(&listeners, "admin");
         bound.admin.extend(listeners);
     }
     for to in listen {
@@ -82,6 +84,14 @@ struct How<'a> {
     http3: bool,
     /// Passed and not yet used.
     udp: Vec<UdpSocket>,
+    /// What is listened on already.
+    ours: Vec<Ours>,
+}
+
+/// An address that this server itself listens on, and the setting that has named it.
+struct Ours {
+    address: SocketAddr,
+    key: &'static str,
 }
 
 impl How<'_> {
@@ -90,16 +100,29 @@ impl How<'_> {
         let any = matches!(&to.endpoint, Endpoint::Tcp(address) if address.port() == 0);
         for _ in 1..if any { CHOICES } else { 1 } {
             match self.try_listen(to).await? {
-                Ok(served) => return Ok(served),
+                Ok(served) => return Ok(self.keep(served)),
                 Err(NoQuic::Taken(_)) => {}
                 Err(no @ NoQuic::Impossible(_)) => return Err(no_quic(no)),
             }
         }
-        self.try_listen(to).await?.map_err(no_quic)
+        let served = self.try_listen(to).await?.map_err(no_quic)?;
+        Ok(self.keep(served))
+    }
+
+    /// Notes that these are our own.
+    fn keep(&mut self, served: Vec<Served>) -> Vec<Served> {
+        self.own(served.iter().map(|it| &it.listener), "listen");
+        served
+    }
+
+    fn own<'l>(&mut self, listeners: impl IntoIterator<Item = &'l Listener>, key: &'static str) {
+        let addresses = listeners.into_iter().filter_map(|it| it.local_addr().ok());
+        let ours = addresses.map(|address| Ours { address, key });
+        self.ours.extend(ours);
     }
 
     async fn try_listen(&mut self, to: &Listen) -> Result<Result<Vec<Served>, NoQuic>, Unusable> {
-        let listeners = bind(&to.endpoint, "listen").await?;
+        let listeners = bind(&to.endpoint, "listen", &self.ours).await?;
         let served = listeners.into_iter().map(|it| self.serve(it, to.tls));
         Ok(served.collect())
     }
@@ -134,11 +157,11 @@ fn no_https() -> Unusable {
 }
 
 /// Listens at an endpoint that the setting `key` has named.
-async fn bind(to: &Endpoint, key: &'static str) -> Result<Vec<Listener>, Unusable> {
+async fn bind(to: &Endpoint, key: &'static str, ours: &[Ours]) -> Result<Vec<Listener>, Unusable> {
     let unusable = |why| Unusable::new(key, why);
     match to {
         Endpoint::Tcp(address) => {
-            let bound = bind_tcp(address, key).await.map_err(unusable)?;
+            let bound = bind_tcp(address, key, ours).await.map_err(unusable)?;
             Ok(bound.into_iter().map(endwell::listen).collect())
         }
         #[cfg(unix)]
@@ -155,7 +178,7 @@ async fn bind(to: &Endpoint, key: &'static str) -> Result<Vec<Listener>, Unusabl
 ///
 /// A name may stand for addresses that the machine has not got (`::1` without IPv6): they are
 /// left out as long as another one works.
-async fn bind_tcp(to: &Address, key: &str) -> Result<Vec<TcpListener>, String> {
+async fn bind_tcp(to: &Address, key: &str, ours: &[Ours]) -> Result<Vec<TcpListener>, String> {
     let (mut bound, mut missing) = (Vec::new(), None);
     for address in resolve(to, key)? {
         match TcpListener::bind(address).await {
@@ -163,12 +186,51 @@ async fn bind_tcp(to: &Address, key: &str) -> Result<Vec<TcpListener>, String> {
             Err(error) if is_missing(&error) => {
                 missing.get_or_insert_with(|| cannot_bind(address, key, &error));
             }
-            Err(error) => return Err(cannot_bind(address, key, &error)),
+            Err(error) => {
+                let holder = ours.iter().find(|ours| ours.overlaps(address));
+                return Err(match (error.kind(), holder) {
+                    (io::ErrorKind::AddrInUse, Some(ours)) => ours.holds(address, key),
+                    _ => cannot_bind(address, key, &error),
+                });
+            }
         }
     }
     match missing {
         Some(error) if bound.is_empty() => Err(error),
         Some(_) | None => Ok(bound),
+    }
+}
+
+impl Ours {
+    /// Whether it can be why this address is in use: `[::]` stands for IPv4 as well.
+    fn overlaps(&self, address: SocketAddr) -> bool {
+        let (one, other) = (self.address.ip(), address.ip());
+        let covers =
+            |one: IpAddr, other: IpAddr| one.is_unspecified() && (one.is_ipv6() || other.is_ipv4());
+        self.address.port() == address.port()
+            && (one == other || covers(one, other) || covers(other, one))
+    }
+
+    /// Says that `address`, which `key` has named, is held by this one.
+    fn holds(&self, address: SocketAddr, key: &str) -> String {
+        let (held, by) = (self.address, self.key);
+        // An operator's address is never what clients need.
+        if by != key {
+            return format!(
+                "{address} is already in use: --{by} {held} of this server holds it; choose another port for one of them"
+            );
+        }
+        if held == address {
+            return format!("{address} is named twice; leave out one --{key}");
+        }
+        let wide = [held, address]
+            .into_iter()
+            .filter(|it| it.ip().is_unspecified())
+            .max_by_key(SocketAddr::is_ipv6)
+            .unwrap_or(held);
+        format!(
+            "{address} is already in use: --{by} {held} of this server holds it; leave out one: --{key} {wide} alone serves both"
+        )
     }
 }
 
@@ -246,6 +308,32 @@ pub(super) fn shown(listener: &Listener) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_we_hold_ourselves_is_told() {
+        for (held, address, expected) in [
+            ("0.0.0.0:1", "[::]:1", Some("--listen [::]:1 alone")),
+            ("[::]:1", "0.0.0.0:1", Some("--listen [::]:1 alone")),
+            ("[::]:1", "127.0.0.1:1", Some("--listen [::]:1 alone")),
+            ("[::1]:1", "[::]:1", Some("--listen [::]:1 alone")),
+            ("0.0.0.0:1", "127.0.0.1:1", Some("--listen 0.0.0.0:1 alone")),
+            ("127.0.0.1:1", "0.0.0.0:1", Some("--listen 0.0.0.0:1 alone")),
+            ("127.0.0.1:1", "127.0.0.1:1", Some("is named twice")),
+            ("127.0.0.1:1", "127.0.0.1:2", None),
+            ("127.0.0.1:1", "127.0.0.2:1", None),
+            ("0.0.0.0:1", "[::1]:1", None),
+            ("[::]:1", "[::]:2", None),
+        ] {
+            let key = "listen";
+            let (ours, address) = (held.parse().unwrap(), address.parse().unwrap());
+            let ours = Ours { address: ours, key };
+            let told = ours.overlaps(address).then(|| ours.holds(address, key));
+            match (&told, expected) {
+                (Some(told), Some(part)) => assert!(told.contains(part), "{told}"),
+                _ => assert_eq!(told.is_some(), expected.is_some(), "{held} {address}"),
+            }
+        }
+    }
 
     #[test]
     fn errors_say_what_to_do() {
