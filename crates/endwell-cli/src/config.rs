@@ -14,9 +14,10 @@ pub(crate) const NAME: &str = "config";
 const CHECK: &str = "\
 Looks for errors in a configuration file.
 
-Reads it as `endwell serve --config FILE` would, with the environment, and looks at what it \
-names: the folder and its pages, users, programs and certificates. Listens nowhere and opens no log. Every error is a line with its \
-place; the exit code is then 2.";
+Reads it as `endwell serve --config FILE` would, with the environment. Looks at the values, then at \
+what must hold between them, then at what they name: the folder and its pages, programs, users and \
+certificates. Each step says all that it finds, a line with its place each, and one that found \
+something is the last; the exit code is then 2. Listens nowhere and opens no log.";
 
 const SHOW: &str = "\
 Prints what would be in force, and where it comes from.

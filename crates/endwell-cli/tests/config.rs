@@ -293,6 +293,20 @@ fn what_does_not_belong_together_is_said_with_its_place() {
         &["@:2:1: --tls-cert needs its key; add --tls-key FILE"],
     );
     fails(
+        "tls-key = \"k.pem\"\n\
+         command = [\"/a=date\", \"/a=date\"]\n\
+         command-type = [\"/b=a/b\", \"/c=a/b\"]\n\
+         auth = [\"ann:x\", \"bob\"]\n",
+        &[
+            "@:2:1: two commands answer at /a; give one of them another path",
+            "@:3:1: no command answers at /b; add --command '/b=COMMAND'",
+            "@:3:1: no command answers at /c; add --command '/c=COMMAND'",
+            "@:4:1: the hash of the user ann is neither argon2 ($argon2id$...) nor bcrypt ($2b$...); a password itself cannot be used",
+            "@:4:1: a user is written as NAME:HASH; make the hash with `htpasswd -nB NAME` or argon2",
+            "@:1:1: --tls-key needs its certificate; add --tls-cert FILE",
+        ],
+    );
+    fails(
         "listen = []\n",
         &["@:1:10: listen is an empty list; name a value, or leave it out"],
     );
@@ -316,6 +330,50 @@ fn what_a_file_names_is_looked_at() {
     let (exit, out, error) = run(&["config", "check", file]);
     assert_eq!((exit, out.as_str()), (Some(0), ""));
     assert_eq!(error, format!("{file}: 2 keys, no error\n"));
+}
+
+#[test]
+fn all_that_a_file_names_in_vain_is_said() {
+    let folder = Folder::new();
+    let text = "dir = \"none\"\n\
+         tls-cert = \"c\"\n\
+         tls-key = \"k\"\n\
+         command = [\"/a=no-such-a\", \"/b=no-such-b\"]\n\
+         auth-file = \"u\"\n";
+    let file = folder.write("e.toml", text);
+    let at = |name: &str| folder.path(name).display().to_string();
+    let gone = "No such file or directory (os error 2)";
+    let lines = |dir: &str| {
+        format!(
+            "{dir}\
+             4:1: /a: there is no program no-such-a; name one that is in PATH, or give its path\n\
+             4:1: /b: there is no program no-such-b; name one that is in PATH, or give its path\n\
+             5:1: cannot read {} ({gone}); give --auth-file a file of NAME:HASH lines\n\
+             2:1: cannot read {} ({gone}); give --tls-cert a PEM file with a certificate\n\
+             3:1: cannot read {} ({gone}); give --tls-key a PEM file with an unencrypted private key\n",
+            at("u"),
+            at("c"),
+            at("k"),
+        )
+    };
+    let expect = |dir: &str| {
+        let expected = lines(dir);
+        let lines = expected.lines();
+        let lines = lines.map(|line| format!("error: {}:{line}\n", file.display()));
+        let expected: String = lines.collect();
+        let file = file.to_str().unwrap();
+        for (args, code) in [(["config", "check", file], 2), (["serve", "-c", file], 1)] {
+            let (exit, out, error) = run(&args);
+            assert_eq!(error, expected, "{args:?}");
+            assert_eq!((exit, out.as_str()), (Some(code), ""));
+        }
+    };
+    expect(&format!(
+        "1:1: there is no folder {}; make it, or name another: endwell serve DIR\n",
+        at("none")
+    ));
+    std::fs::create_dir(folder.path("none")).unwrap();
+    expect("");
 }
 
 #[test]

@@ -246,7 +246,9 @@ fn certificates_that_cannot_be_used_are_1() {
         (
             &key,
             &certificate,
-            format!("{key} holds no certificate; {way_out}"),
+            format!(
+                "{key} holds no certificate; {way_out}\nerror: {certificate} holds no private key; {key_way_out}"
+            ),
         ),
         (
             &certificate,

@@ -205,9 +205,11 @@ impl Loaded {
             settings,
             values: Key::all().iter().map(value).collect(),
         };
-        match loaded.settings.check() {
-            Ok(()) => Ok(loaded),
-            Err(unusable) => Err(loaded.fault(unusable).into()),
+        let wrong = loaded.settings.check();
+        if wrong.is_empty() {
+            Ok(loaded)
+        } else {
+            Err(loaded.faults(wrong))
         }
     }
 
@@ -223,6 +225,12 @@ impl Loaded {
             origin: origin.unwrap_or(Origin::Default),
             message: unusable.why,
         }
+    }
+
+    /// Says of each where its value stands.
+    pub fn faults(&self, wrong: Vec<Unusable>) -> Faults {
+        let faults = wrong.into_iter().map(|unusable| self.fault(unusable));
+        Faults(faults.collect())
     }
 
     /// The keys that have other values here.

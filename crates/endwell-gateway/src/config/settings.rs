@@ -365,48 +365,45 @@ pub enum Certificate<'a> {
 }
 
 impl Settings {
-    /// What must hold between settings that are right by themselves.
-    pub(super) fn check(&self) -> Result<(), Unusable> {
-        self.commands.check()?;
-        self.access.users()?;
-        let certificate = self.tls.certificate()?;
+    /// What must hold between settings that are right by themselves; all that does not.
+    pub(super) fn check(&self) -> Vec<Unusable> {
+        let mut wrong = self.commands.check();
+        wrong.extend(self.access.users().err().into_iter().flatten());
         let encrypted = self.listening.listen.iter().any(|to| to.tls == Some(true));
-        match certificate {
-            Certificate::None if encrypted => Err(Unusable::new(
+        match self.tls.certificate() {
+            Err(unusable) => wrong.push(unusable),
+            Ok(Certificate::None) if encrypted => wrong.push(Unusable::new(
                 "listen",
                 "https:// needs a certificate; add --tls-cert and --tls-key, or --tls-self-signed for a try",
             )),
-            Certificate::None if self.tls.http3 => Err(Unusable::new(
+            Ok(Certificate::None) if self.tls.http3 => wrong.push(Unusable::new(
                 "http3",
                 "HTTP/3 needs a certificate; add --tls-cert and --tls-key, or --tls-self-signed for a try",
             )),
-            Certificate::None | Certificate::SelfSigned | Certificate::Files { .. } => Ok(()),
+            Ok(Certificate::None | Certificate::SelfSigned | Certificate::Files { .. }) => {}
         }
+        wrong
     }
 }
 
 impl CommandSettings {
     /// Each path stands for one program, and each type for one of them.
-    fn check(&self) -> Result<(), Unusable> {
+    fn check(&self) -> Vec<Unusable> {
+        let mut wrong = Vec::new();
         for (place, at) in self.command.iter().enumerate() {
             let path = &at.path;
             if self.command[..place].iter().any(|at| at.path == *path) {
                 let why = format!("two commands answer at {path}; give one of them another path");
-                return Err(Unusable::new("command", why));
+                wrong.push(Unusable::new("command", why));
             }
         }
-        let paths: Vec<_> = self.command.iter().map(|at| &at.path).collect();
-        match self
-            .command_type
-            .iter()
-            .find(|it| !paths.contains(&&it.path))
-        {
-            None => Ok(()),
-            Some(CommandType { path, .. }) => {
+        for CommandType { path, .. } in &self.command_type {
+            if !self.command.iter().any(|at| at.path == *path) {
                 let why = format!("no command answers at {path}; add --command '{path}=COMMAND'");
-                Err(Unusable::new("command-type", why))
+                wrong.push(Unusable::new("command-type", why));
             }
         }
+        wrong
     }
 }
 
@@ -414,14 +411,13 @@ impl AccessSettings {
     /// The users that are named here, not those of the file.
     ///
     /// # Errors
-    /// One of them is not `NAME:HASH`, or is there twice.
-    pub(crate) fn users(&self) -> Result<Users, Unusable> {
+    /// All that are not `NAME:HASH`, or are there twice.
+    pub(crate) fn users(&self) -> Result<Users, Vec<Unusable>> {
         let unusable = |error: BadUser| Unusable::new("auth", error.to_string());
-        let mut users = Users::new().map_err(unusable)?;
-        for user in &self.auth {
-            users.add(user.as_str()).map_err(unusable)?;
-        }
-        Ok(users)
+        let mut users = Users::new().map_err(|error| vec![unusable(error)])?;
+        let added = self.auth.iter().map(|user| users.add(user.as_str()));
+        let wrong: Vec<_> = added.filter_map(Result::err).map(unusable).collect();
+        wrong.is_empty().then_some(users).ok_or(wrong)
     }
 }
 

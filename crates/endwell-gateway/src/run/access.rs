@@ -8,8 +8,46 @@ use crate::{BadNetwork, Guard, Networks, Users, limited};
 /// The largest file of users, in octets: some ten thousand of them.
 const LARGEST: u64 = 1024 * 1024;
 
+/// How many faults of the file of users are told: nobody reads more at once.
+const TOLD: usize = 100;
+
+/// Who may ask.
+pub(super) struct Access {
+    networks: Networks,
+    users: Option<Users>,
+    /// The text of the file of users, if there is one.
+    pub(super) listed: Option<String>,
+}
+
+impl Access {
+    /// Reads the file of users, and puts together who may ask.
+    pub(super) fn of(settings: &AccessSettings) -> Result<Self, Vec<Unusable>> {
+        let networks = networks(settings).map_err(|unusable| vec![unusable])?;
+        let listed = read(settings).map_err(|unusable| vec![unusable])?;
+        let users = if settings.auth.is_empty() && listed.is_none() {
+            None
+        } else {
+            Some(users(settings, listed.as_deref())?)
+        };
+        Ok(Self {
+            networks,
+            users,
+            listed,
+        })
+    }
+
+    /// Puts a guard around a service.
+    pub(super) fn guard<S>(self, service: S) -> Guard<S> {
+        let guard = Guard::new(service).networks(self.networks);
+        match self.users {
+            Some(users) => guard.users(users),
+            None => guard,
+        }
+    }
+}
+
 /// The text of the file of users, if there is one.
-pub(super) fn read(settings: &AccessSettings) -> Result<Option<String>, Unusable> {
+fn read(settings: &AccessSettings) -> Result<Option<String>, Unusable> {
     let Some(file) = &settings.auth_file else {
         return Ok(None);
     };
@@ -23,21 +61,14 @@ pub(super) fn read(settings: &AccessSettings) -> Result<Option<String>, Unusable
     Ok(Some(text))
 }
 
-/// Puts a guard around a service. `listed` is the text of the file of users.
-pub(super) fn guard<S>(
-    service: S,
-    settings: &AccessSettings,
-    listed: Option<&str>,
-) -> Result<Guard<S>, Unusable> {
-    let guard = Guard::new(service).networks(networks(settings)?);
-    if settings.auth.is_empty() && listed.is_none() {
-        return Ok(guard);
-    }
+/// Those that the settings name, and those of the file.
+fn users(settings: &AccessSettings, listed: Option<&str>) -> Result<Users, Vec<Unusable>> {
     let mut users = settings.users()?;
-    if let (Some(file), Some(text)) = (&settings.auth_file, listed) {
-        add_listed(&mut users, file, text)?;
-    }
-    Ok(guard.users(users))
+    let wrong = match (&settings.auth_file, listed) {
+        (Some(file), Some(text)) => add_listed(&mut users, file, text),
+        (Some(_) | None, _) => Vec::new(),
+    };
+    wrong.is_empty().then_some(users).ok_or(wrong)
 }
 
 fn networks(settings: &AccessSettings) -> Result<Networks, Unusable> {
@@ -54,18 +85,18 @@ fn networks(settings: &AccessSettings) -> Result<Networks, Unusable> {
     Ok(networks)
 }
 
-/// Adds a user a line; empty lines and those that begin with `#` name nobody.
-fn add_listed(users: &mut Users, file: &Path, text: &str) -> Result<(), Unusable> {
-    for (number, line) in text.lines().enumerate() {
-        if line.trim().is_empty() || line.starts_with('#') {
-            continue;
-        }
-        users.add(line).map_err(|error| {
-            let why = format!("line {} of {}: {error}", number + 1, file.display());
-            Unusable::new("auth-file", why)
-        })?;
-    }
-    Ok(())
+/// Adds a user a line, and gives those that are none; empty lines and those that begin with `#`
+/// name nobody.
+fn add_listed(users: &mut Users, file: &Path, text: &str) -> Vec<Unusable> {
+    let names_one = |line: &str| !line.trim().is_empty() && !line.starts_with('#');
+    let lines = text.lines().enumerate();
+    let lines = lines.filter(|(_, line)| names_one(line));
+    let wrong = lines.filter_map(|(number, line)| {
+        let error = users.add(line).err()?;
+        let why = format!("line {} of {}: {error}", number + 1, file.display());
+        Some(Unusable::new("auth-file", why))
+    });
+    wrong.take(TOLD).collect()
 }
 
 #[cfg(test)]
@@ -76,9 +107,12 @@ mod tests {
     fn a_line_that_names_no_user_is_told_without_its_hash() {
         let file = Path::new("users");
         let hash = bcrypt::hash("a", 4).unwrap();
-        let text = format!("# people\n\nann:{hash}\nbob:secret\n");
+        let text = format!("# people\n\nann:{hash}\nbob:secret\neve\n");
         let mut users = Users::new().unwrap();
-        let told = add_listed(&mut users, file, &text).unwrap_err();
+        let told = add_listed(&mut users, file, &text);
+        assert_eq!(told.len(), 2);
+        assert!(told[1].why.starts_with("line 5 of users: "));
+        let told = &told[0];
         assert_eq!(told.key, "auth-file");
         assert!(
             told.why

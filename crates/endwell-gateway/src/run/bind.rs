@@ -37,7 +37,7 @@ pub(super) async fn all(
     passed: Listeners,
     tls: Option<&TlsSwitch>,
 ) -> Result<Bound, RunError> {
-    let fault = |unusable| RunError::Unusable(loaded.fault(unusable));
+    let fault = |unusable| RunError::Unusable(loaded.fault(unusable).into());
     let settings = &loaded.settings;
     let named = !loaded.is_default("listen") || passed.serve.is_empty();
     let listen: &[Listen] = match named {

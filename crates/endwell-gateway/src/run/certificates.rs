@@ -29,11 +29,12 @@ pub(super) struct Fresh {
 
 impl Fresh {
     /// Reads or makes the certificate of these settings; `None` for plain HTTP.
-    pub(super) fn of(settings: &Settings) -> Result<Option<Self>, Unusable> {
-        let (certificate, key) = match settings.tls.certificate()? {
+    pub(super) fn of(settings: &Settings) -> Result<Option<Self>, Vec<Unusable>> {
+        let one = |unusable| vec![unusable];
+        let (certificate, key) = match settings.tls.certificate().map_err(one)? {
             Certificate::None => return Ok(None),
             Certificate::SelfSigned => {
-                let config = tls::self_signed(names(settings))?;
+                let config = tls::self_signed(names(settings)).map_err(one)?;
                 let files = None;
                 return Ok(Some(Self { config, files }));
             }
@@ -81,7 +82,7 @@ impl Certificates {
     /// They are read once two looks have found them alike, so that no half of an exchange is
     /// tried; what cannot be used is tried again when it has changed again. Gives the certificate's
     /// file when another one is shown.
-    pub(super) fn look(&mut self) -> Option<Result<String, Unusable>> {
+    pub(super) fn look(&mut self) -> Option<Result<String, Vec<Unusable>>> {
         let files = self.files.as_mut()?;
         let now = files.pair.look();
         let settled = std::mem::replace(&mut files.seen, now.clone()) == now;
@@ -169,7 +170,7 @@ mod tests {
         fs::remove_file(folder.path().join("k")).unwrap();
         assert!(shown.look().is_none());
         let unusable = shown.look().unwrap().unwrap_err();
-        assert_eq!(unusable.key, "tls-key");
+        assert_eq!(unusable[0].key, "tls-key");
         assert!(shown.look().is_none());
         assert!(Arc::ptr_eq(&old, &shown.switch().current()));
         write(folder.path(), &["c", "k"]);

@@ -40,16 +40,11 @@ impl Programs {
         self.runs.settled().await;
     }
 
-    /// Puts them in front of the folder.
-    pub(super) fn route(
-        &self,
-        files: Files,
-        settings: &Settings,
-    ) -> Result<Routes<Files>, Unusable> {
+    /// Puts them in front of the folder; `lines` are those of the same settings.
+    pub(super) fn route(&self, files: Files, settings: &Settings, lines: Lines) -> Routes<Files> {
         let given = &settings.commands;
         let mut routes = Routes::new(files);
-        for at in &given.command {
-            let line = line(at)?;
+        for (at, line) in given.command.iter().zip(lines.0) {
             let told = given.command_type.iter().find(|it| it.path == at.path);
             let media_type = match told {
                 Some(told) => told.value.clone(),
@@ -64,7 +59,25 @@ impl Programs {
                 });
             routes = routes.at(&at.path, command);
         }
-        Ok(routes)
+        routes
+    }
+}
+
+/// What is run, in the order of the settings.
+pub(super) struct Lines(#[cfg(unix)] Vec<Line>);
+
+#[cfg(unix)]
+impl Lines {
+    /// Looks for every program.
+    pub(super) fn of(settings: &Settings) -> Result<Self, Vec<Unusable>> {
+        let (mut lines, mut wrong) = (Vec::new(), Vec::new());
+        for at in &settings.commands.command {
+            match line(at) {
+                Ok(line) => lines.push(line),
+                Err(unusable) => wrong.push(unusable),
+            }
+        }
+        wrong.is_empty().then_some(Self(lines)).ok_or(wrong)
     }
 }
 
@@ -114,18 +127,22 @@ impl Programs {
     /// There is nothing to wait for.
     pub(super) async fn settled(&self) {}
 
+    /// There are none.
+    pub(super) fn route(&self, files: Files, _: &Settings, _: Lines) -> Routes<Files> {
+        Routes::new(files)
+    }
+}
+
+#[cfg(not(unix))]
+impl Lines {
     /// Refuses commands: there are no process groups that could be ended.
-    pub(super) fn route(
-        &self,
-        files: Files,
-        settings: &Settings,
-    ) -> Result<Routes<Files>, Unusable> {
+    pub(super) fn of(settings: &Settings) -> Result<Self, Vec<Unusable>> {
         if settings.commands.command.is_empty() {
-            return Ok(Routes::new(files));
+            return Ok(Self());
         }
         let why =
             "this system has no process groups, without which no program is run; leave it out";
-        Err(Unusable::new("command", why))
+        Err(vec![Unusable::new("command", why)])
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::config::{Fault, Faults};
+use crate::config::Faults;
 
 /// Why there is no server, or none any more.
 #[non_exhaustive]
@@ -13,7 +13,7 @@ pub enum RunError {
     Settings(#[from] Faults),
     /// What a setting names cannot be used: a folder, an address, a certificate, a log.
     #[error("{0}")]
-    Unusable(Fault),
+    Unusable(Faults),
     /// A socket that a service manager has passed cannot be used.
     #[error("{0}")]
     Passed(String),

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use endwell::{Controls, Log};
 
-use super::certificates::{Certificates, Fresh};
+use super::certificates::Certificates;
 use super::commands::Programs;
 use super::live::Live;
 use super::log::{self, Logs};
-use super::make::App;
+use super::make::{self, App, Made};
+use super::notify;
 use super::say::say;
-use super::{access, make, notify};
 use crate::Readiness;
 use crate::config::{Faults, Loaded, Sources, Unusable};
 
@@ -51,9 +51,7 @@ pub(super) struct Keeper {
 /// Everything that a reload takes over; nothing of it is in use yet.
 struct Next {
     loaded: Loaded,
-    listed: Option<String>,
-    service: App,
-    certificate: Option<Fresh>,
+    made: Made,
     log: Option<Arc<Log>>,
 }
 
@@ -98,19 +96,11 @@ impl Keeper {
 
     fn next(&self) -> Result<Next, Faults> {
         let loaded = self.sources.load()?;
-        let fault = |unusable: Unusable| loaded.fault(unusable);
-        let listed = access::read(&loaded.settings.access).map_err(fault)?;
-        let (service, _) =
-            make::service(&loaded.settings, listed.as_deref(), &self.programs).map_err(fault)?;
-        let certificate = Fresh::of(&loaded.settings).map_err(fault)?;
-        let log = self.next_log(&loaded).map_err(fault)?;
-        Ok(Next {
-            listed,
-            service,
-            certificate,
-            log,
-            loaded,
-        })
+        let made = make::all(&loaded.settings, &self.programs);
+        let made = made.map_err(|wrong| loaded.faults(wrong))?;
+        let log = self.next_log(&loaded);
+        let log = log.map_err(|unusable| loaded.fault(unusable))?;
+        Ok(Next { made, log, loaded })
     }
 
     /// A file is always opened again: it may have been moved away.
@@ -132,13 +122,13 @@ impl Keeper {
         self.controls.set_policy(make::policy(settings));
         self.controls.set_limits(make::limits(settings));
         self.programs.set_limit(settings);
-        self.service.set(next.service);
-        let other_users = self.listed != next.listed;
+        self.service.set(next.made.service);
+        let other_users = self.listed != next.made.listed;
         if other_users && !taken.contains(&"auth-file") {
             taken.push("the users");
         }
-        self.listed = next.listed;
-        match (&mut self.certificates, next.certificate) {
+        self.listed = next.made.listed;
+        match (&mut self.certificates, next.made.certificate) {
             (Some(shown), Some(fresh)) => {
                 let named = taken.iter().any(|key| TLS.contains(key));
                 if shown.show(fresh) && !named {
@@ -179,9 +169,10 @@ impl Keeper {
             Some(Ok(file)) => say(&format!(
                 "new connections get the new certificate of {file}"
             )),
-            Some(Err(unusable)) => {
-                let fault = self.loaded.fault(unusable);
-                say(&format!("the certificate stays as it was: {fault}"));
+            Some(Err(wrong)) => {
+                for fault in self.loaded.faults(wrong).0 {
+                    say(&format!("the certificate stays as it was: {fault}"));
+                }
             }
         }
     }

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use endwell::core::HalfClose;
 use endwell::{Controls, Limits, Policy};
 
-use super::commands::Programs;
-use super::{access, descriptors};
+use super::access::Access;
+use super::certificates::Fresh;
+use super::commands::{Lines, Programs};
+use super::descriptors;
 use crate::config::{
     Index, Settings, Unusable, WhenGrowing, WhenHalfClosed, WhenMissing, WhichArchives,
 };
@@ -17,26 +19,54 @@ use crate::{ArchiveOnError, Archives, Files, Growing, Guard, Routes};
 /// What answers requests: the folder, behind programs at paths, behind who may ask.
 pub(super) type App = Guard<Routes<Files>>;
 
-/// The service that answers requests, and the folder that it serves. `listed` is the text of the
-/// file of users.
-pub(super) fn service(
-    settings: &Settings,
-    listed: Option<&str>,
-    programs: &Programs,
-) -> Result<(App, PathBuf), Unusable> {
-    let files = files(settings)?;
-    let root = files.root().to_owned();
-    let routes = programs.route(files, settings)?;
-    Ok((access::guard(routes, &settings.access, listed)?, root))
+/// What is made of settings, of which nothing is in use yet.
+pub(super) struct Made {
+    /// What answers requests.
+    pub(super) service: App,
+    /// The folder that it serves.
+    pub(super) root: PathBuf,
+    /// The text of the file of users.
+    pub(super) listed: Option<String>,
+    /// The certificate, unless HTTP is plain.
+    pub(super) certificate: Option<Fresh>,
 }
 
-fn files(settings: &Settings) -> Result<Files, Unusable> {
+/// Makes everything that may fail without a socket or a log, or says all that is wrong.
+pub(super) fn all(settings: &Settings, programs: &Programs) -> Result<Made, Vec<Unusable>> {
+    let mut wrong = Vec::new();
+    let files = keep(files(settings), &mut wrong);
+    let lines = keep(Lines::of(settings), &mut wrong);
+    let access = keep(Access::of(&settings.access), &mut wrong);
+    let certificate = keep(Fresh::of(settings), &mut wrong);
+    let (Some(files), Some(lines), Some(mut access), Some(certificate)) =
+        (files, lines, access, certificate)
+    else {
+        return Err(wrong);
+    };
+    let root = files.root().to_owned();
+    let listed = access.listed.take();
+    let service = access.guard(programs.route(files, settings, lines));
+    Ok(Made {
+        service,
+        root,
+        listed,
+        certificate,
+    })
+}
+
+/// What was made; else what is wrong joins the rest of it.
+fn keep<T>(made: Result<T, Vec<Unusable>>, wrong: &mut Vec<Unusable>) -> Option<T> {
+    made.map_err(|more| wrong.extend(more)).ok()
+}
+
+fn files(settings: &Settings) -> Result<Files, Vec<Unusable>> {
     let growing = match settings.files.growing {
         WhenGrowing::Fail => Growing::Fail,
         WhenGrowing::Allow => Growing::Allow,
     };
     let given = &settings.files;
-    let mut files = folder(&settings.dir)?
+    let mut files = folder(&settings.dir)
+        .map_err(|unusable| vec![unusable])?
         .growing(growing)
         .hidden(given.hidden)
         .follow_symlinks(given.follow_symlinks)
@@ -67,12 +97,14 @@ fn files(settings: &Settings) -> Result<Files, Unusable> {
     for media in &given.media_type {
         files = files.media_type(&media.extension, media.value.clone());
     }
+    let mut wrong = Vec::new();
     for (key, page) in [("not-found", &given.not_found), ("spa", &given.spa)] {
         if let Some(page) = page {
-            look_for_page(&files, key, &settings.dir, page.path())?;
+            let found = look_for_page(&files, key, &settings.dir, page.path());
+            wrong.extend(found.err());
         }
     }
-    Ok(files)
+    wrong.is_empty().then_some(files).ok_or(wrong)
 }
 
 /// Looks whether a page is there: to find out now is better than at the first request.

@@ -43,15 +43,16 @@ mod keep;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use self::certificates::{Certificates, Fresh};
+use self::certificates::Certificates;
 use self::commands::Programs;
 use self::keep::Keeper;
 use self::live::Live;
 use self::log::Logs;
+use self::make::Made;
 use self::passed::Passed;
 use self::server::Server;
 use crate::Readiness;
-use crate::config::{Fault, Loaded, Sources};
+use crate::config::{Faults, Loaded, Sources};
 
 pub use self::error::RunError;
 pub use self::say::say;
@@ -64,14 +65,10 @@ const LAST_RELOAD: Duration = Duration::from_secs(2);
 /// the users, the programs and the certificates.
 ///
 /// # Errors
-/// What cannot be used, with its place.
-pub fn check(loaded: &Loaded) -> Result<(), Fault> {
-    let listed = access::read(&loaded.settings.access);
-    let programs = Programs::new(&loaded.settings);
-    let service =
-        listed.and_then(|listed| make::service(&loaded.settings, listed.as_deref(), &programs));
-    let certificate = service.and_then(|_| Fresh::of(&loaded.settings));
-    certificate.map(|_| ()).map_err(|error| loaded.fault(error))
+/// All that cannot be used, each with its place.
+pub fn check(loaded: &Loaded) -> Result<(), Faults> {
+    let made = make::all(&loaded.settings, &Programs::new(&loaded.settings));
+    made.map(|_| ()).map_err(|wrong| loaded.faults(wrong))
 }
 
 /// Serves until a signal comes: SIGINT or SIGTERM stop, SIGHUP reads the sources again.
@@ -84,14 +81,18 @@ pub fn check(loaded: &Loaded) -> Result<(), Fault> {
 pub fn run(sources: Sources) -> Result<Stopped, RunError> {
     let passed = Passed::take().map_err(RunError::Passed)?;
     let loaded = sources.load()?;
-    let unusable = |error| RunError::Unusable(loaded.fault(error));
-    let listed = access::read(&loaded.settings.access).map_err(unusable)?;
+    let unusable = |wrong| RunError::Unusable(loaded.faults(wrong));
     let programs = Programs::new(&loaded.settings);
-    let (service, root) =
-        make::service(&loaded.settings, listed.as_deref(), &programs).map_err(unusable)?;
-    let certificates = Fresh::of(&loaded.settings).map_err(unusable)?;
-    let certificates = certificates.map(Certificates::new);
-    let logs = Logs::new(log::open(&loaded.settings.log).map_err(unusable)?);
+    let made = make::all(&loaded.settings, &programs).map_err(unusable)?;
+    let Made {
+        service,
+        root,
+        listed,
+        certificate,
+    } = made;
+    let certificates = certificate.map(Certificates::new);
+    let log = log::open(&loaded.settings.log).map_err(|error| unusable(vec![error]))?;
+    let logs = Logs::new(log);
     if let Err(error) = descriptors::raise() {
         say(&format!(
             "the limit of open files stays as it was ({error})"

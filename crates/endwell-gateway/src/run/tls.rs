@@ -41,23 +41,30 @@ struct Facts {
 }
 
 impl Pair {
-    /// Reads both files.
-    pub(super) fn load(&self) -> Result<Arc<ServerConfig>, Unusable> {
-        let chain = chain(&self.certificate)?;
-        let private = private_key(&self.key)?;
-        configuration(chain, private).map_err(|error| {
+    /// Reads both files, or says what is wrong with each.
+    pub(super) fn load(&self) -> Result<Arc<ServerConfig>, Vec<Unusable>> {
+        let (chain, private) = match (chain(&self.certificate), private_key(&self.key)) {
+            (Ok(chain), Ok(private)) => (chain, private),
+            (chain, private) => return Err(chain.err().into_iter().chain(private.err()).collect()),
+        };
+        let unusable = |error| {
             let (certificate, key) = (self.certificate.display(), self.key.display());
             match error {
                 rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Unusable::new(
                     "tls-key",
-                    format!("the key in {key} does not belong to the certificate in {certificate}; give --tls-key the one that it was made with"),
+                    format!(
+                        "the key in {key} does not belong to the certificate in {certificate}; give --tls-key the one that it was made with"
+                    ),
                 ),
                 error => Unusable::new(
                     "tls-cert",
-                    format!("{certificate} and {key} cannot be used ({error}); give --tls-cert and --tls-key another pair"),
+                    format!(
+                        "{certificate} and {key} cannot be used ({error}); give --tls-cert and --tls-key another pair"
+                    ),
                 ),
             }
-        })
+        };
+        configuration(chain, private).map_err(|error| vec![unusable(error)])
     }
 
     /// Looks at both files without reading them.
