@@ -312,7 +312,7 @@ pub enum WhenHalfClosed {
 /// Where the standard error of programs goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WhereComplaints {
-    /// Its end into the log, if the program fails; nothing to the client
+    /// Its end into the record, if the program fails (--log-format json shows it); nothing to the client
     Record,
     /// Into the body, among what the program writes
     Body,
