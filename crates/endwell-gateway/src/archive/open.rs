@@ -152,9 +152,7 @@ impl Open {
             match self.changed(&stat) {
                 None => return Ok(Some(stat)),
                 // Linux notes the time of an append before the new size.
-                Some(Why::Rewritten)
-                    if self.growing == Growing::Allow && Instant::now() < until =>
-                {
+                Some(Why::Rewritten) if Instant::now() < until => {
                     if disk == Disk::Cached {
                         return Ok(None);
                     }
